@@ -1,0 +1,94 @@
+# `make demo` and `make test` set everything up in .venv first; `make help` lists the rest.
+# A set-up is repeated only when the lock or pyproject.toml changes.
+
+VENV := .venv
+PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3.13 python3,$(shell $(python) -c \
+	'import sys; print("$(python)" if (3, 11) <= sys.version_info < (3, 14) else "")' 2>/dev/null)))
+
+# TORCH=cpu takes PyTorch's small build in place of the locked one, which on Linux x86-64 is the 3 GB CUDA build.
+# The name of the stamp remembers the choice.
+TORCH ?= $(if $(wildcard $(VENV)/installed-cpu),cpu,locked)
+STAMP := $(VENV)/installed-$(TORCH)
+
+RUN := $(VENV)/bin/python -m
+UV_INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-build-isolation
+COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --universal --fork-strategy fewest \
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
+
+# As typed: a `$` in a file name is no variable of make.
+override AUDIO := $(value AUDIO)
+export AUDIO
+
+.PHONY: help demo test test-all test-recordings test-system lint format lock clean system-packages recordings
+.NOTPARALLEL:
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## Run the whole chain on this machine; AUDIO=FILE listens to a recording of yours
+	@$(RUN) toolkit.demo $${AUDIO:+--audio "$$AUDIO"}
+
+test: lint ## Lint, check types and run the tests that need Python alone
+	$(RUN) pytest -n auto
+	@echo
+	@echo 'Not run by `make test`:'
+	@echo '  recordings, tests on real recordings:      AEC_DATA=FOLDER make test-recordings'
+	@echo '  system, tests that need system packages:   make test-system'
+	@echo '  demo, the whole chain on this machine:     make demo'
+	@echo 'All suites: AEC_DATA=FOLDER make test-all'
+
+test-all: recordings system-packages test demo test-system test-recordings ## Run every suite; fail where one is missing
+
+test-recordings: recordings $(STAMP) ## Run the tests on the recordings in the folder AEC_DATA
+	$(RUN) pytest -n auto -m recordings
+
+test-system: system-packages $(STAMP) ## Install the system packages and run the tests that need them
+	$(RUN) pytest -m system
+
+lint: $(STAMP) ## Check style, format and types
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+
+format: $(STAMP) ## Format the code and mend what ruff can
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+lock: $(VENV)/bin/uv ## Write the locks anew from pyproject.toml; UPGRADE=1 takes the newest versions
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --all-extras --output-file requirements/all.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra device \
+		--constraints requirements/all.txt --output-file requirements/device.txt
+	printf 'setuptools\nuv\n' | $(COMPILE) $(if $(UPGRADE),--upgrade) - --no-annotate \
+		--constraints requirements/all.txt --output-file requirements/setup.txt
+
+clean: ## Remove the environment and every cache
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find toolkit benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
+
+system-packages:
+	@scripts/install-system-packages
+
+recordings:
+	@test -d "$$AEC_DATA" || { echo >&2 "AEC_DATA='$$AEC_DATA' is no folder: the recordings suite cannot run." \
+		"Set AEC_DATA to a folder with recordings and their manifest.csv."; exit 2; }
+
+$(VENV)/bin/uv: requirements/setup.txt
+	@test -n "$(PYTHON)" || { echo >&2 "No Python 3.11, 3.12 or 3.13 found." \
+		"Install python3.11 with its venv module, or name one: make PYTHON=/path/to/python3.11"; exit 2; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
+	@touch $@
+
+# The hashes of the lock cannot cover the CPU build, which is not where the lock's files are: everything but torch
+# comes from the lock, and torch at the locked version from PyTorch's own index, which uv knows by name.
+$(STAMP): $(VENV)/bin/uv requirements/all.txt pyproject.toml
+ifeq ($(TORCH),cpu)
+	@sed -nE 's/^(torch|triton|cuda-[a-z-]+|nvidia-[a-z0-9-]+)==.*/\1/p' requirements/all.txt > $(VENV)/not-from-lock.txt
+	$(UV_INSTALL) --require-hashes --excludes $(VENV)/not-from-lock.txt -r requirements/all.txt
+	$(UV_INSTALL) --no-deps --reinstall-package torch --torch-backend cpu "$$(sed -nE 's/^(torch==[0-9.]+).*/\1/p' requirements/all.txt)"
+else
+	$(UV_INSTALL) --require-hashes -r requirements/all.txt
+endif
+	$(UV_INSTALL) --no-deps --editable .
+	@rm -f $(VENV)/installed-*
+	@touch $@

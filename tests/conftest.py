@@ -1,0 +1,25 @@
+"""What every suite shares: one thread a test worker, reproducible properties, and the folder of recordings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Before torch is imported: pytest-xdist fills the cores with workers, each of which takes one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+hypothesis.settings.register_profile("toolkit", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("toolkit")
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of real recordings, for tests marked `recordings`; its manifest.csv lists them."""
+    folder = os.environ.get("AEC_DATA", "")
+    if not Path(folder, "manifest.csv").is_file():
+        found = f"AEC_DATA={folder!r} names no folder with a manifest.csv."
+        pytest.fail(f"{found} Run these tests with: AEC_DATA=FOLDER make test-recordings", pytrace=False)
+    return Path(folder)

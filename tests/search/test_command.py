@@ -1,0 +1,111 @@
+"""The verb as people type it: options, output, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.search.conftest import Place
+from toolkit.search.__main__ import main
+from toolkit.specs.pick import Pick
+
+
+def run_verb(*arguments: str) -> Result:
+    """Call the verb in this process."""
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_the_answer_in_words(place: Place) -> None:
+    """The screen shows every figure, how it is known, the budget, the next larger subnet, the Pick and what to type."""
+    result = run_verb("--device", "board", *place.arguments)
+    assert result.exit_code == 0, result.output
+    (path,) = (place.out / "picks").iterdir()
+    pick = Pick.load(path)
+    for words in (
+        pick.subnet,
+        *("latency", "share of one core", "memory", "file", "parameters", "MACs", "mAP"),
+        *("at most 1.3 %", "modelled, not measured", "next larger", "breaks", "exhaustive"),
+        str(path),
+        "python -m toolkit.export --device board",
+    ):
+        assert words in result.stdout
+
+
+def test_the_answer_as_json(place: Place) -> None:
+    """`--json` prints one document with the Pick as it lies on disk."""
+    document = json.loads(run_verb("--device", "board", "--json", *place.arguments).stdout)
+    assert document["pick"] == json.loads(Path(document["path"]).read_text())
+    assert document["table"]["rows"] == ["modelled"]
+    assert {each["bound"] for each in document["next_larger"]["breaks"]} <= {"max_core_share", "max_memory_mb"}
+    assert document["inside_budget"] < document["subnets"] == 128
+
+
+def test_counts_are_read_in_millions(place: Place) -> None:
+    """`0.05M`, `50k` and `50_000` mean the same bound."""
+    budgets = [
+        json.loads(run_verb("--device", "board", "--json", "--max-params", text, *place.arguments).stdout)["pick"][
+            "budget"
+        ]
+        for text in ("0.05M", "50k", "50_000")
+    ]
+    assert [budget["max_params"] for budget in budgets] == [50_000] * 3
+
+
+def test_an_infeasible_budget_exits_3(place: Place) -> None:
+    """Exit code 3 and one line that names the closest subnet, the broken bound and the option to relax."""
+    result = run_verb("--device", "board", "--max-file-mb", "0.001", *place.arguments)
+    assert result.exit_code == 3
+    assert "closest" in result.stderr
+    assert "--max-file-mb" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--max-latency-ms", "nan"),
+        ("--max-latency-ms", "-3"),
+        ("--max-latency-ms", "0"),
+        ("--max-memory-mb", "inf"),
+        ("--max-params", "-1M"),
+        ("--max-params", "1.8MB"),
+        ("--max-params", "nan"),
+        ("--max-params", "1", "--min-params", "2"),
+        ("--max-core-share", "65"),
+        ("--candidates", "0"),
+        ("--method", "genetic"),
+        ("--mode", "frames"),
+        ("--run", "nowhere"),
+        ("--table", "nowhere.jsonl"),
+        ("--device", "bord"),
+    ],
+)
+def test_bad_options_exit_2(place: Place, arguments: tuple[str, ...]) -> None:
+    """Wrong, contradictory or missing input: exit code 2, no traceback, nothing written."""
+    result = run_verb("--device", "board", *place.arguments, *arguments)
+    assert result.exit_code == 2, result.output
+    assert "rror: " in result.stderr
+    assert "Traceback" not in result.output
+    assert not place.out.exists()
+
+
+def test_a_near_miss_device_is_named(place: Place) -> None:
+    """A misspelt device is answered with the one that was meant."""
+    assert "Did you mean board?" in run_verb("--device", "bord", *place.arguments).stderr
+
+
+def test_no_framework_is_loaded(place: Place) -> None:
+    """A whole search imports neither torch nor a converter nor scipy, so that it runs on a board and in no time."""
+    script = (
+        "import sys; from toolkit.search.__main__ import main; main(sys.argv[1:], standalone_mode=False);"
+        "print('loaded', {'torch', 'scipy', 'litert_torch', 'ai_edge_litert', 'sklearn'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", script, "--device", "board", *place.arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("loaded set()\n")

@@ -1,0 +1,126 @@
+"""One file into one float32 mono waveform at the rate asked for, whole or in chunks, by the same lines.
+
+Not a dataset (`toolkit.audio.dataset`) and not features. Whole equals chunked, and every kind of broken file ends in
+one clear line: proved by tests/audio/test_decode.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from toolkit.specs.errors import UserError
+from toolkit.specs.files import new_file
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+
+_BLOCK_SAMPLES = 1 << 17
+_LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 1_000, 768_000
+_LARGEST_SAMPLE = 1e9
+# MP3 headers may promise a few MPEG frames (1152 samples each) more than the decoder gives.
+_MP3_SLACK_FRAMES = 4 * 1152
+# What libsndfile's log says of a file that ends early. A WAV written to a pipe promises the most it can: that is whole.
+_ENDS_EARLY = re.compile(r"lacks an end-of-stream bit|without an End-Of-Stream flag")
+_WAV_PROMISE = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+_PIPE_BYTES = 0x7FFF_0000
+
+
+def read_audio(path: Path, sample_rate_hz: int) -> np.ndarray:
+    """Decode a whole file: float32, shape [samples], channels averaged, resampled to `sample_rate_hz` (soxr HQ).
+
+    Raises:
+        UserError: missing, empty, truncated, not audio, or with samples that are not finite.
+    """
+    return np.concatenate(list(_resampled(path, sample_rate_hz)))
+
+
+def stream_audio(path: Path, sample_rate_hz: int, chunk_samples: int) -> Iterator[np.ndarray]:
+    """Yield the samples of `read_audio` in chunks of `chunk_samples` (the last may be shorter), in constant memory.
+
+    Raises as `read_audio` does, but a fault late in the file shows only when the stream comes to it.
+    """
+    if chunk_samples < 1:
+        raise UserError(f"chunk of {chunk_samples} samples: expected at least 1.")
+    waiting = np.empty(0, np.float32)
+    for block in _resampled(path, sample_rate_hz):
+        waiting = np.concatenate([waiting, block])
+        whole = len(waiting) - len(waiting) % chunk_samples
+        for start in range(0, whole, chunk_samples):
+            yield waiting[start : start + chunk_samples]
+        waiting = waiting[whole:]
+    if len(waiting):
+        yield waiting
+
+
+def write_wav(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> None:
+    """Write a mono waveform, shape [samples], as 16-bit WAV, whole or not at all; beyond -1..1 it is clipped."""
+    with new_file(path) as temporary:
+        soundfile.write(temporary, waveform, sample_rate_hz, subtype="PCM_16", format="WAV")
+
+
+def _resampled(path: Path, sample_rate_hz: int) -> Iterator[np.ndarray]:
+    """Blocks of mono samples at `sample_rate_hz`; at least one sample in all."""
+    with _open(path) as file:
+        native_hz = file.samplerate
+        if not _LOWEST_RATE_HZ <= native_hz <= _HIGHEST_RATE_HZ:
+            raise UserError(
+                f"{path} claims {native_hz} Hz, expected {_LOWEST_RATE_HZ}-{_HIGHEST_RATE_HZ}. Re-encode it."
+            )
+        resampler = soxr.ResampleStream(native_hz, sample_rate_hz, 1, dtype="float32", quality="HQ")
+        samples = 0
+        for block in _mono_blocks(file, path):
+            ready = block if native_hz == sample_rate_hz else resampler.resample_chunk(block)
+            samples += len(ready)
+            yield ready
+        if native_hz != sample_rate_hz:
+            rest = resampler.resample_chunk(np.empty(0, np.float32), last=True)
+            samples += len(rest)
+            yield rest
+    if samples == 0:
+        raise UserError(f"{path} holds no sound: zero samples at {sample_rate_hz} Hz. Record it again.")
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    try:
+        empty = path.stat().st_size == 0
+    except (OSError, ValueError):
+        raise UserError(f"{path} does not exist or cannot be read. Check the path.") from None
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, expected an audio file ({', '.join(AUDIO_SUFFIXES)}).")
+    if empty:
+        raise UserError(f"{path} is empty (0 bytes). Copy or record it again.")
+    try:
+        return soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a suffix that means headerless samples
+        reason = getattr(error, "error_string", "headerless samples").rstrip(".")
+        raise UserError(f"{path} is not audio that can be read ({reason}). Expected wav, flac, ogg or mp3.") from None
+
+
+def _mono_blocks(file: soundfile.SoundFile, path: Path) -> Iterator[np.ndarray]:
+    """Blocks of the mean over channels, float32 [frames], at the file's own rate."""
+    cut = f"{path} is truncated or damaged: "
+    promise = _WAV_PROMISE.search(file.extra_info)
+    if promise and int(promise[1]) < _PIPE_BYTES:
+        raise UserError(f"{cut}{promise[2]} of {promise[1]} bytes are there. Copy or record it again.")
+    if _ENDS_EARLY.search(file.extra_info):
+        raise UserError(f"{cut}it ends before its last page. Copy or record it again.")
+    decoded = 0
+    while True:
+        try:
+            block = file.read(max(1, _BLOCK_SAMPLES // file.channels), dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise UserError(f"{cut}{error.error_string.rstrip('.')}. Copy or record it again.") from None
+        if not len(block):
+            break
+        # One comparison finds NaN, infinities and absurd values that would overflow further on.
+        if not np.abs(block).max() < _LARGEST_SAMPLE:
+            raise UserError(f"{path} holds samples that are not finite (NaN or Inf). Write it anew from the source.")
+        decoded += len(block)
+        yield np.ascontiguousarray(block[:, 0] if file.channels == 1 else block.mean(axis=1))
+    if decoded + _MP3_SLACK_FRAMES < file.frames:
+        raise UserError(f"{cut}{decoded} of {file.frames} samples decode. Copy or record it again.")

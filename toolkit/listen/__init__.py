@@ -1,0 +1,1 @@
+"""A bundle hears a file or a microphone and says which events it heard. Needs a TFLite runtime, no torch."""

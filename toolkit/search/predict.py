@@ -1,0 +1,79 @@
+"""What one subnet costs on a device: the sum of its layers' rows in a CostTable, the front end's included.
+
+Not a measurement of the whole subnet, and no cost model: rows are taken as they are.
+Proved by tests/search/test_predict.py.
+"""
+
+from __future__ import annotations
+
+from toolkit.specs.cost import CostKey, CostTable, Figure, Kind, PredictedCost
+from toolkit.specs.errors import MismatchError
+from toolkit.specs.front_end import FrontEndSpec
+from toolkit.specs.space import STREAM_CHUNK_FRAMES, SearchSpace, Subnet
+
+BYTES_PER_MB = 1_000_000
+WEAKNESS: dict[Kind, int] = {"measured": 0, "interpolated": 1, "modelled": 2}
+
+
+def predict(
+    table: CostTable, space: SearchSpace, subnet: Subnet, front_end: FrontEndSpec, label_count: int
+) -> PredictedCost:
+    """The cost of one inference in the table's mode.
+
+    Latency is the sum of the rows. Memory is the largest row's activations, because layers run one after the other,
+    plus the constants of all rows, plus the runtime itself where the table knows it. Every figure rests on all rows
+    of the subnet, so it is of the weakest kind among them.
+
+    Raises:
+        MismatchError: the table was made for another space, front end or label count, or lacks a layer.
+    """
+    check_table(table.key, space, front_end, label_count)
+    layers = space.layers(subnet, front_end, label_count, table.key.mode)
+    rows = [table.row(layer) for layer in layers]
+    kind: Kind = max((row.kind for row in rows), key=WEAKNESS.__getitem__)
+
+    latency_ms = sum(row.latency_us for row in rows) / 1e3
+    file_bytes = sum(row.file_bytes for row in rows)
+    memory_bytes = max(row.activation_bytes for row in rows) + file_bytes + table.key.runtime_base_bytes
+    core_share = None
+    if table.key.mode == "stream":
+        chunk_ms = 1e3 * front_end.seconds(STREAM_CHUNK_FRAMES)
+        core_share = Figure(value=latency_ms * table.key.threads / chunk_ms, kind=kind)
+    return PredictedCost(
+        latency_ms=Figure(value=latency_ms, kind=kind),
+        core_share=core_share,
+        memory_mb=Figure(value=memory_bytes / BYTES_PER_MB, kind=kind),
+        file_mb=Figure(value=file_bytes / BYTES_PER_MB, kind=kind),
+        params=sum(layer.params for layer in layers),
+        macs=sum(layer.macs for layer in layers),
+    )
+
+
+def check_table(key: CostKey, space: SearchSpace, front_end: FrontEndSpec, label_count: int) -> None:
+    """Raise MismatchError unless the table's rows are layers of this space, front end and label count."""
+    if found := differences(key, space, front_end, label_count):
+        raise MismatchError(
+            f"the table of {key.device} ({key.mode}, {key.precision}) was made for {'; '.join(found)}. "
+            f"Make one for this Run: {profile_command(key.device)}"
+        )
+
+
+def differences(key: CostKey, space: SearchSpace, front_end: FrontEndSpec, label_count: int) -> list[str]:
+    """What a table was made for, where that is not what is asked; empty when they belong together."""
+    found = []
+    if key.space != space:
+        found.append(f"space {_space(key.space)}, not {_space(space)}")
+    if key.front_end != front_end.fingerprint:
+        found.append(f"front end {key.front_end}, not {front_end.fingerprint}")
+    if key.label_count != label_count:
+        found.append(f"{key.label_count} labels, not {label_count}")
+    return found
+
+
+def profile_command(device: str) -> str:
+    """The command that makes a device's tables."""
+    return f"python -m toolkit.profile --device {device}"
+
+
+def _space(space: SearchSpace) -> str:
+    return f"{space.name} at base width {space.base_width}"

@@ -1,0 +1,94 @@
+"""Search's answer for people and as JSON. Not the search. Proved by tests/search/test_command.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from toolkit.search.budget import BOUNDS
+from toolkit.search.search import Answer, Question
+from toolkit.specs.cost import Kind
+
+_KNOWN_BY: dict[Kind, str] = {
+    "measured": "sum of measured layers",
+    "interpolated": "sum of layers, some interpolated",
+    "modelled": "modelled, not measured",
+}
+
+
+def as_json(answer: Answer, question: Question) -> dict[str, Any]:
+    """The pick and what it was chosen from, as plain data."""
+    larger = answer.next_larger
+    return {
+        "pick": answer.pick.model_dump(mode="json"),
+        "path": str(answer.path),
+        "table": {"path": str(answer.table_path), "rows": list(answer.table.kinds)},
+        "subnets": answer.subnets,
+        "inside_budget": answer.inside,
+        "next_larger": larger
+        and {
+            "subnet": larger.subnet,
+            "mean_average_precision": larger.mean_average_precision,
+            "breaks": [
+                {"bound": excess.bound.field, "limit": excess.limit, "predicted": excess.found}
+                for excess in larger.breaks
+            ],
+        },
+        "next_command": next_command(question),
+    }
+
+
+def print_answer(answer: Answer, question: Question) -> None:
+    """The answer to stdout, on about fifteen lines."""
+    pick, console = answer.pick, Console(highlight=False)
+    console.print(
+        f"{pick.device}, {pick.precision}, {pick.mode} mode: subnet [bold]{pick.subnet}[/bold]\n", soft_wrap=True
+    )
+    console.print(_figures(answer), end="\n\n")
+    for title, text in _remarks(answer, question):
+        console.print(f"{title:<13}{text}", soft_wrap=True, markup=False)
+
+
+def next_command(question: Question) -> str:
+    """What people type next."""
+    own = f" --run {question.run}" if question.run else ""
+    own += f" --devices {question.devices}" if question.devices else ""
+    own += f" --out {question.out}" if question.out != Question.out else ""
+    return f"python -m toolkit.export --device {question.device}{own}"
+
+
+def _figures(answer: Answer) -> Table:
+    predicted, budget = answer.pick.predicted, answer.pick.budget
+    table = Table("", "predicted", "budget", "known by", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    known = _KNOWN_BY[predicted.latency_ms.kind]
+    for bound in BOUNDS:
+        figure, limit = bound.figure(predicted), getattr(budget, bound.field)
+        if figure is None or (bound.is_least and limit is None):
+            continue
+        counted = bound.field.endswith(("params", "macs"))
+        allowed = "" if limit is None else ("at least " if bound.is_least else "at most ") + bound.text(limit)
+        table.add_row(bound.title, bound.text(figure), allowed, "counted, exact" if counted else known)
+    table.add_row("mAP", f"{answer.pick.mean_average_precision:.3f}", "", "validation, before quantization")
+    return table
+
+
+def _remarks(answer: Answer, question: Question) -> list[tuple[str, str]]:
+    pick, larger = answer.pick, answer.next_larger
+    compared = f"{pick.candidates} of the {answer.inside} subnets inside the budget compared ({answer.subnets} in all)"
+    seeded = f", seed {pick.seed}" if pick.method == "random" else ""
+    remarks = [("method", f"{pick.method}{seeded}, {compared}")]
+    if larger:
+        breaks = ", ".join(map(str, larger.breaks))
+        remarks.append(("next larger", f"{larger.subnet} (mAP {larger.mean_average_precision:.3f}) breaks {breaks}"))
+    else:
+        remarks.append(("next larger", "none that breaks the budget"))
+    rows = " and ".join(answer.table.kinds)
+    remarks.append(("table", f"{answer.table_path} ({rows} rows, threads: {answer.table.key.threads})"))
+    if not answer.table.key.runtime_base_bytes:
+        remarks.append(("", "memory is without the runtime's own, which this table does not know"))
+    if pick.predicted.latency_ms.kind == "modelled":
+        remarks.append(("", f"measure your own device: python -m toolkit.profile --device {pick.device} --help"))
+    remarks += [("pick", str(answer.path)), ("next", next_command(question))]
+    return remarks

@@ -1,0 +1,78 @@
+"""Finding the cost table that fits a Run among those that `profile` wrote and those that are shipped.
+
+Measured tables before modelled ones, then the newest. Proved by tests/search/test_tables.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from toolkit.search.predict import WEAKNESS, check_table, differences, profile_command
+from toolkit.specs.cost import CostTable
+from toolkit.specs.device import Precision
+from toolkit.specs.errors import MismatchError, UserError
+from toolkit.specs.layer import Mode
+from toolkit.specs.run import RunManifest
+
+RUNTIME = "tflite"
+
+
+def find_table(
+    device: str, mode: Mode, precision: Precision, run: RunManifest, folders: Iterable[Path]
+) -> tuple[Path, CostTable]:
+    """The best table of a device for a Run, and its file.
+
+    `folders` is where tables lie, the preferred place first; a folder that does not exist holds none.
+
+    Raises:
+        UserError: there is none, or one is broken.
+        MismatchError: there are some, but for another space, front end or label count.
+    """
+    places = list(folders)
+    pattern = f"{device}-{RUNTIME}-{precision}-{mode}-*.jsonl"
+    paths = [path for place in places for path in sorted(place.glob(pattern))]
+    if not paths:
+        where = " or ".join(str(place) for place in places)
+        raise UserError(
+            f"no {precision} {mode} table of {device} in {where}. Make one: {profile_command(device)} "
+            f"--mode {mode} --precision {precision}"
+        )
+    fitting, others = [], []
+    for path in paths:
+        table = CostTable.load(path)
+        found = differences(table.key, run.space, run.front_end, len(run.labels))
+        if found:
+            others.append(f"{path} is for {'; '.join(found)}")
+        else:
+            fitting.append((path, table))
+    if not fitting:
+        raise MismatchError(
+            f"no {precision} {mode} table of {device} fits Run {run.name}: {others[-1]}. "
+            f"Make one for this Run: {profile_command(device)} --mode {mode} --precision {precision}"
+        )
+    return min(fitting, key=lambda entry: _rank(entry, places))
+
+
+def load_table(path: Path, device: str, mode: Mode, precision: Precision, run: RunManifest) -> CostTable:
+    """The table that somebody names.
+
+    Raises:
+        UserError: it cannot be read.
+        MismatchError: it is of another device, mode or precision, or does not fit the Run.
+    """
+    table = CostTable.load(path)
+    wanted = {"device": device, "mode": mode, "precision": precision}
+    for name, value in wanted.items():
+        if (found := getattr(table.key, name)) != value:
+            raise MismatchError(
+                f"{path} is a table for {name} {found}, not {value}. Name another, or pass --{name} {found}."
+            )
+    check_table(table.key, run.space, run.front_end, len(run.labels))
+    return table
+
+
+def _rank(entry: tuple[Path, CostTable], places: list[Path]) -> tuple[int, int, float, str]:
+    path, table = entry
+    weakest = max((WEAKNESS[kind] for kind in table.kinds), default=len(WEAKNESS))
+    return weakest, places.index(path.parent), -path.stat().st_mtime, path.name

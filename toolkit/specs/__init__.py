@@ -1,0 +1,1 @@
+"""The nouns of the toolkit: frozen, typed, versioned records. Imports no room."""

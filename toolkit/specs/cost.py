@@ -1,0 +1,181 @@
+"""`CostTable`, its rows and `Measurement`: what every layer of a space costs on one device, and how that is known.
+
+A table is JSON lines: its key first, then a row for each layer, so that two tables diff well and a measurement is on
+disk before the next starts. It refuses rows of another key. Proved by tests/specs/test_cost.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from toolkit.specs.device import Precision, Runtime
+from toolkit.specs.errors import MismatchError, UserError
+from toolkit.specs.files import write_text
+from toolkit.specs.layer import Layer, Mode
+from toolkit.specs.record import Part, Record, read_text
+from toolkit.specs.space import SearchSpace
+
+Kind = Literal["measured", "interpolated", "modelled"]
+
+
+class Environment(Part):
+    """What a measurement was taken on."""
+
+    machine: str
+    cpu: str
+    system: str
+    python: str
+    runtime: Runtime
+    runtime_version: str
+    threads: int = Field(ge=1)
+    core_mask: str
+    governor: str | None
+    clock_mhz: float | None
+    temperature_c: float | None
+    load_average: float | None
+    started_utc: str
+
+
+class Measurement(Part):
+    """Raw timings of one file, warm-ups apart, and the environment they were taken in."""
+
+    latencies_us: tuple[float, ...] = Field(min_length=1)
+    warmups_us: tuple[float, ...]
+    environment: Environment
+
+    @property
+    def median_us(self) -> float:
+        """Median of the raw timings."""
+        return statistics.median(self.latencies_us)
+
+    @property
+    def variation(self) -> float:
+        """Coefficient of variation: standard deviation over mean (0 for a single timing)."""
+        return statistics.pstdev(self.latencies_us) / statistics.fmean(self.latencies_us)
+
+
+class CostRow(Part):
+    """Cost of one layer: latency, bytes of constants in the file, bytes of its input and output while it runs."""
+
+    layer: Layer
+    kind: Kind
+    latency_us: float = Field(ge=0)
+    file_bytes: int = Field(ge=0)
+    activation_bytes: int = Field(ge=0)
+    measurement: Measurement | None = None
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _honest(self) -> Self:
+        if (self.kind == "measured") != (self.measurement is not None):
+            raise ValueError(f"a {self.kind} row {'lacks' if self.kind == 'measured' else 'has'} raw timings")
+        return self
+
+
+class CostKey(Record):
+    """What a table is valid for; rows of two keys never mix."""
+
+    device: str
+    runtime: Runtime
+    runtime_version: str
+    precision: Precision
+    threads: int = Field(ge=1)
+    core_mask: str
+    mode: Mode
+    space: SearchSpace
+    front_end: str
+    """Fingerprint of the front end."""
+    label_count: int = Field(ge=1)
+    runtime_base_bytes: int = Field(0, ge=0)
+    """Memory of the process with the runtime loaded and no model, where known."""
+
+    @property
+    def file_name(self) -> str:
+        """`rpi4-tflite-int8-stream-4f0c….jsonl`."""
+        return f"{self.device}-{self.runtime}-{self.precision}-{self.mode}-{self.digest()[:8]}.jsonl"
+
+
+class CostTable:
+    """Rows by layer under one key."""
+
+    def __init__(self, key: CostKey, rows: Iterable[CostRow]) -> None:
+        self.key = key
+        self.rows: dict[str, CostRow] = {}
+        for row in rows:
+            if row.layer.name in self.rows:
+                raise MismatchError(f"layer {row.layer.name} has two rows in one table; measure it once.")
+            self.rows[row.layer.name] = row
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hexadecimal digits over the key and all rows: what a Pick names."""
+        return hashlib.sha256("".join(self._lines()).encode()).hexdigest()[:16]
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds that occur in the rows, sorted."""
+        return tuple(sorted({row.kind for row in self.rows.values()}))
+
+    def row(self, layer: Layer) -> CostRow:
+        """The row of a layer.
+
+        Raises:
+            MismatchError: the table does not cover it.
+        """
+        if layer.name not in self.rows:
+            raise MismatchError(
+                f"the table of {self.key.device} ({self.key.mode}, {self.key.precision}) has no layer {layer.name}; "
+                f"measure it: python -m toolkit.profile --device {self.key.device}"
+            )
+        return self.rows[layer.name]
+
+    def save(self, path: Path) -> None:
+        """Write key and rows, whole or not at all."""
+        write_text(path, "".join(self._lines()))
+
+    def _lines(self) -> Iterable[str]:
+        yield json.dumps(self.key.model_dump(mode="json")) + "\n"
+        for row in self.rows.values():
+            yield json.dumps(row.model_dump(mode="json")) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a table.
+
+        Raises:
+            UserError: it is missing, empty or breaks the schema.
+            MismatchError: it was written for another schema or holds a layer twice.
+        """
+        lines = read_text(path).splitlines()
+        if not lines:
+            raise UserError(f"{path} is empty; a cost table starts with its key. Profile the device again.")
+        key = CostKey.from_text(lines[0], origin=f"{path} line 1")
+        rows = (CostRow.from_text(line, origin=f"{path} line {n}") for n, line in enumerate(lines[1:], start=2))
+        return cls(key, rows)
+
+
+class Figure(Part):
+    """A predicted number and how it is known: the weakest kind among the rows behind it."""
+
+    value: float
+    kind: Kind
+
+
+class PredictedCost(Part):
+    """What a table says one subnet costs, front end included."""
+
+    latency_ms: Figure
+    core_share: Figure | None
+    """Share of one core of always-on listening; in `stream` mode only."""
+    memory_mb: Figure
+    file_mb: Figure
+    params: int
+    macs: int

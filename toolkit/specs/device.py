@@ -1,0 +1,122 @@
+"""`DeviceProfile`: what one device is, with a source for each figure, and the budget people have on it.
+
+Data, not code: `devices/*.toml`. Proved by tests/specs/test_device.py.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from toolkit.specs.errors import UserError
+from toolkit.specs.record import Part, Record
+from toolkit.specs.shipped import DEVICES
+
+Runtime = Literal["tflite", "executorch", "coreml", "onnx"]
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class Budget(Part):
+    """Upper bounds on one subnet, its front end included; a bound that is not given does not bind.
+
+    `max_core_share` is the share of one core that always-on listening takes in `stream` mode.
+    """
+
+    max_latency_ms: float | None = Field(None, gt=0)
+    max_core_share: float | None = Field(None, gt=0, le=64)
+    max_memory_mb: float | None = Field(None, gt=0)
+    max_file_mb: float | None = Field(None, gt=0)
+    max_params: int | None = Field(None, gt=0)
+    min_params: int | None = Field(None, ge=0)
+    max_macs: int | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.min_params is not None and self.max_params is not None and self.min_params > self.max_params:
+            raise ValueError(f"min_params {self.min_params} is above max_params {self.max_params}")
+        return self
+
+
+class CoreCluster(Part):
+    """Cores of one kind; `mask` is the affinity mask of all of them, `l2_kb` is shared within the cluster."""
+
+    core: str
+    count: int = Field(ge=1)
+    clock_ghz: float = Field(gt=0)
+    mask: str = Field(pattern=r"^0x[0-9a-f]+$")
+    l1d_kb: int = Field(gt=0)
+    l2_kb: int = Field(gt=0)
+
+
+class RuntimeOnDevice(Part):
+    """A runtime and the version that people have on this device."""
+
+    runtime: Runtime
+    version: str
+
+
+class DeviceModel(Part):
+    """Numbers behind modelled costs, for one core of the listening cluster."""
+
+    macs_per_cycle: dict[Precision, float]
+    """Best rate of a 3x3 convolution in practice, by precision."""
+    channel_tile: dict[Precision, int]
+    """Output channels that the kernels compute together; a rest costs a whole tile."""
+    bandwidth_mb_s: float = Field(gt=0)
+    operator_overhead_us: float = Field(ge=0)
+
+
+class DeviceProfile(Record):
+    """One device: what search and profile know of it without touching it."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    soc: str
+    clusters: tuple[CoreCluster, ...] = Field(min_length=1)
+    listening_cluster: int = Field(0, ge=0)
+    """Index of the cluster that always-on listening runs on."""
+    ram_mb: int = Field(gt=0)
+    runtimes: tuple[RuntimeOnDevice, ...] = Field(min_length=1)
+    budget: Budget
+    model: DeviceModel | None = None
+    sources: dict[str, str]
+    """Where each field comes from: field name to source."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.listening_cluster >= len(self.clusters):
+            raise ValueError(f"listening_cluster {self.listening_cluster}, but there are {len(self.clusters)} clusters")
+        stated = {"soc", "clusters", "ram_mb", "runtimes", "budget"} | ({"model"} if self.model else set())
+        if missing := sorted(stated - set(self.sources)):
+            raise ValueError(f"sources are missing for {', '.join(missing)}")
+        if unknown := sorted({name.split(".")[0] for name in self.sources} - set(type(self).model_fields)):
+            raise ValueError(f"sources name unknown fields: {', '.join(unknown)}")
+        return self
+
+    @property
+    def cluster(self) -> CoreCluster:
+        """The cluster that listens."""
+        return self.clusters[self.listening_cluster]
+
+
+def load_profile(name: str, folder: Path | None = None) -> DeviceProfile:
+    """The profile `name` from `folder` (`--devices`) or from those that are shipped.
+
+    Raises:
+        UserError: unknown device (the known ones are listed), or a file that breaks the schema.
+    """
+    folders = [folder] if folder else []
+    paths = {path.stem: path for place in (DEVICES, *folders) for path in sorted(place.glob("*.toml"))}
+    if name not in paths:
+        near = difflib.get_close_matches(name, paths, n=1)
+        hint = f" Did you mean {near[0]}?" if near else " Describe your own in a TOML file and pass --devices DIR."
+        raise UserError(f"unknown device {name!r}; known: {', '.join(sorted(paths))}.{hint}")
+    profile = DeviceProfile.load(paths[name])
+    if profile.name != name:
+        raise UserError(f"{paths[name]} says name = {profile.name!r}; a profile's file bears its name.")
+    return profile
+
+

@@ -1,0 +1,103 @@
+"""`StreamingNet`: a static subnet that takes a chunk and the state of the chunks before, and computes each frame once.
+
+Convolutions keep their two border frames, so each is one frame late; a pooling whose input is an odd number of frames
+late waits one more, so that it pairs the frames that a whole pass pairs. Frames before the signal are zeroed, as the
+zeros at a whole pass's border are. The global pooling keeps the last 10 s of feature frames.
+
+    frames in     0 1 2 3 4 5 6 7 | 8 ...         delay 0
+    conv1        -1 0 1 2 3 4 5 6 | 7 ...         delay 1     frames -1 are zeros
+    conv2        -2-1 0 1 2 3 4 5 | 6 ...         delay 2
+    pool          [-1][ 0][ 1][ 2]|[ 3] ...       delay 1 (of half the rate)
+
+Axis letters: B batch, C channels, T frames, F mel bins. Proved by tests/supernet/test_streaming.py.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from toolkit.specs.errors import UserError
+from toolkit.specs.space import TIME_STRIDE
+from toolkit.supernet.static import BORDER_FRAMES, StaticNet
+
+WINDOW_FRAMES = 125
+"""Feature frames behind one decision: 10 s at 8 log-mel frames each."""
+SEEN_LIMIT = float(2**20)
+"""The frame counter stops here; it only tells the start of a stream from the rest."""
+
+
+class StreamingNet(nn.Module):
+    """Scores the last 10 s after each chunk.
+
+    Args:
+        net: the subnet.
+        input_delay: how many frames before the signal's first its first input frame lies (the front end's delay).
+    """
+
+    def __init__(self, net: StaticNet, input_delay: int = 0) -> None:
+        super().__init__()
+        self.net, self.input_delay = net, input_delay
+        self.shapes = {"frames_seen": (1,)} | self._border_shapes() | {"window": (1, self._channels, WINDOW_FRAMES)}
+        """Name and shape of each state tensor, in the order they are passed."""
+
+    @property
+    def _channels(self) -> int:
+        return int(self.net.hidden.in_features)
+
+    def _border_shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {}
+        bins, delay = len(self.net.scale.factor), self.input_delay
+        for number, conv in enumerate(self.net.convs, start=1):
+            shapes[f"border{number}"] = (1, conv.conv.in_channels, BORDER_FRAMES, bins)
+            delay += 1
+            if number in self.net.pool_after:
+                if delay % 2:
+                    shapes[f"waiting{number}"] = (1, conv.conv.out_channels, 1, bins)
+                bins, delay = bins // 2, (delay + 1) // 2
+        return shapes
+
+    def initial_state(self) -> tuple[Tensor, ...]:
+        """The state of a stream that has heard nothing: zeros."""
+        return tuple(torch.zeros(shape) for shape in self.shapes.values())
+
+    def forward(self, log_mel: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """Scores [1, L] after the chunk [1, 1, T, F], T a multiple of 8, and the new state.
+
+        Raises:
+            UserError: the chunk is no multiple of 8 frames.
+        """
+        taps, new_state = self.taps(log_mel, state)
+        return torch.sigmoid(taps["logits"]), *new_state
+
+    def taps(self, log_mel: Tensor, state: tuple[Tensor, ...]) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        """Every activation that is quantized, by the names of `StaticNet.taps`, and the new state."""
+        if log_mel.shape[2] % TIME_STRIDE:
+            raise UserError(f"found a chunk of {log_mel.shape[2]} frames, expected a multiple of {TIME_STRIDE}.")
+        old = dict(zip(self.shapes, state, strict=True))
+        seen, delay = old["frames_seen"], self.input_delay
+        new = {"frames_seen": torch.clamp(seen + log_mel.shape[2], max=SEEN_LIMIT)}
+        x = self._from_start(self.net.scale(log_mel), seen, delay)
+        taps = {"scale": x}
+        for number, conv in enumerate(self.net.convs, start=1):
+            x, new[f"border{number}"] = conv.stream(x, old[f"border{number}"])
+            delay += 1
+            x = taps[f"conv{number}"] = self._from_start(x, seen, delay)
+            if number in self.net.pool_after:
+                if delay % 2:
+                    joined = torch.cat((old[f"waiting{number}"], x), dim=2)
+                    x, new[f"waiting{number}"] = joined[:, :, :-1], joined[:, :, -1:]
+                x, seen, delay = self.net.pool(x), seen / 2, (delay + 1) // 2
+        frames = taps["frequency_mean"] = x.mean(3)
+        window = new["window"] = torch.cat((old["window"], frames), dim=2)[:, :, -WINDOW_FRAMES:]
+        heard = torch.clamp(seen + frames.shape[2] - delay, 1, WINDOW_FRAMES)
+        taps["time_max"] = window.amax(2)
+        taps["time_mean"] = window.mean(2) * (WINDOW_FRAMES / heard)
+        taps |= self.net.classify(taps["time_max"] + taps["time_mean"])
+        return taps, tuple(new[name] for name in self.shapes)
+
+    @staticmethod
+    def _from_start(x: Tensor, seen: Tensor, delay: int) -> Tensor:
+        """Zero the frames of [1, C, T, F] that lie before the signal: x[t] is its frame seen + t - delay."""
+        place = torch.arange(1 - delay, 1 - delay + x.shape[2], dtype=x.dtype) + seen
+        return x * torch.clamp(place, 0, 1)[:, None] if delay else x

@@ -1,0 +1,71 @@
+"""Weights and norms of a Run: safetensors files, written once and read into a `Supernet`.
+
+Proved by tests/supernet/test_weights.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from toolkit.specs.errors import MismatchError, UserError
+from toolkit.specs.files import new_file
+from toolkit.specs.run import NORMS, WEIGHTS, Run
+from toolkit.supernet.norms import StoredNorms
+from toolkit.supernet.supernet import Supernet
+
+
+def round_to_half(net: Supernet) -> None:
+    """Round the weights to what the float16 file will hold, so that evaluations are those of the file."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(parameter.half().float())
+
+
+def save_weights(folder: Path, net: Supernet, norms: StoredNorms) -> None:
+    """Write both files of a Run."""
+    with new_file(folder / WEIGHTS) as path:
+        save_file({name: value.half().contiguous() for name, value in net.state_dict().items()}, path)
+    moments = {
+        f"{path}:{kind}": value.contiguous()
+        for path, pair in norms.moments.items()
+        for kind, value in zip(("mean", "variance"), pair, strict=True)
+    }
+    with new_file(folder / NORMS) as path:
+        save_file(moments, path)
+
+
+def load_weights(run: Run) -> tuple[Supernet, StoredNorms]:
+    """The Run's supernet, in evaluation mode, and its norms.
+
+    Raises:
+        UserError: a file is damaged.
+        MismatchError: the weights are of another space, label count or front end.
+    """
+    run.check_weights()
+    manifest = run.manifest
+    net = Supernet(manifest.space, len(manifest.labels), manifest.front_end.mel_bins)
+    weights = {name: value.float() for name, value in _read(run.folder / WEIGHTS).items()}
+    expected = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    if found != expected:
+        wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))[0]
+        raise MismatchError(
+            f"{run.folder / WEIGHTS} holds another network: {wrong} has shape {found.get(wrong)}, expected "
+            f"{expected.get(wrong)}. The Run's files do not belong together; copy it anew."
+        )
+    net.load_state_dict(weights)
+    norms = _read(run.folder / NORMS)
+    paths = {name.rpartition(":")[0] for name in norms}
+    return net.eval(), StoredNorms({path: (norms[f"{path}:mean"], norms[f"{path}:variance"]) for path in paths})
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}). Copy the Run anew or train it again.") from None
