@@ -13,7 +13,8 @@ STAMP := $(VENV)/installed-$(TORCH)
 RUN := $(VENV)/bin/python -m
 UV_INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-build-isolation
 COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --universal --fork-strategy fewest \
-	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' \
+	--constraints requirements/constraints.in $(if $(UPGRADE),--upgrade)
 
 # As typed: a `$` in a file name is no variable of make.
 override AUDIO := $(value AUDIO)
@@ -55,10 +56,10 @@ format: $(STAMP) ## Format the code and mend what ruff can
 	$(RUN) ruff format
 
 lock: $(VENV)/bin/uv ## Write the locks anew from pyproject.toml; UPGRADE=1 takes the newest versions
-	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --all-extras --output-file requirements/all.txt
-	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra device \
+	$(COMPILE) pyproject.toml --all-extras --output-file requirements/all.txt
+	$(COMPILE) pyproject.toml --extra device \
 		--constraints requirements/all.txt --output-file requirements/device.txt
-	printf 'setuptools\nuv\n' | $(COMPILE) $(if $(UPGRADE),--upgrade) - --no-annotate \
+	printf 'setuptools\nuv\n' | $(COMPILE) - --no-annotate \
 		--constraints requirements/all.txt --output-file requirements/setup.txt
 
 clean: ## Remove the environment and every cache

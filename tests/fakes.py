@@ -1,12 +1,13 @@
-"""A small Run folder for tests of what works from a Run's text: `fake_run`. No torch, no trained weights.
+"""Stand-ins for tests: a Run folder without training, a TFLite file without a converter. No torch.
 
-Its evaluations are invented: the more parameters a subnet has, the better it scores, with a small seeded wobble.
+The Run's evaluations are invented: the more parameters a subnet has, the better it scores, with a small seeded wobble.
 """
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -15,15 +16,22 @@ from toolkit.specs.files import sha256
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.run import NORMS, SUBNETS, WEIGHTS, LabelDecision, RunManifest, SubnetResult, write_results
+from toolkit.specs.space import SearchSpace
 
 LABELS = ("Bell", "Cough", "Dog", "Rain")
 
 
-def fake_run(folder: Path, base_width: int = 8, labels: tuple[str, ...] = LABELS, space: str = "ew-ed-22x") -> Path:
-    """Write a whole Run to `folder` and return it: text through the specs, weights and norms as small placeholders."""
+def fake_run(
+    folder: Path, base_width: int = 8, labels: tuple[str, ...] = LABELS, space: str | SearchSpace = "ew-ed-22x"
+) -> Path:
+    """Write a whole Run to `folder` and return it: text through the specs, weights and norms as small placeholders.
+
+    `space` is a preset at `base_width`, or any space of its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe(name="fake", space=space, base_width=base_width)
-    search_space, rng = recipe.search_space(), random.Random(0)  # noqa: S311 - a seeded test fixture
+    recipe = Recipe(name="fake", space=space if isinstance(space, str) else "ew-ed-22x", base_width=base_width)
+    search_space = space if isinstance(space, SearchSpace) else recipe.search_space()
+    rng = random.Random(0)
     save_file({"head.bias": np.zeros(len(labels), np.float16)}, folder / WEIGHTS)
     save_file({"stem.0/mean": np.zeros(base_width, np.float32)}, folder / NORMS)
 
@@ -54,3 +62,22 @@ def fake_run(folder: Path, base_width: int = 8, labels: tuple[str, ...] = LABELS
         sha256={name: sha256(folder / name) for name in (WEIGHTS, NORMS)},
     ).save(folder / "run.json")
     return folder
+
+
+def fake_tflite(size: int) -> bytes:
+    """A TFLite file of one operator: ReLU over a float vector of `size`."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools.flatbuffer_utils import convert_object_to_bytearray
+
+    def tensor(name: str) -> Any:
+        made = schema.TensorT()
+        made.name, made.shape, made.type, made.buffer = name.encode(), [size], schema.TensorType.FLOAT32, 0
+        return made
+
+    code, operator, graph, model = schema.OperatorCodeT(), schema.OperatorT(), schema.SubGraphT(), schema.ModelT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RELU
+    code.version = 1
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0], [1]
+    graph.tensors, graph.inputs, graph.outputs, graph.operators = [tensor("x"), tensor("y")], [0], [1], [operator]
+    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], [schema.BufferT()]
+    return bytes(convert_object_to_bytearray(model))

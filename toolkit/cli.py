@@ -5,6 +5,7 @@ Not the verbs: each lives in its room's `__main__.py`. Proved by tests/test_cli.
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import sys
@@ -26,10 +27,10 @@ class Verb(click.Command):
         except ToolkitError as error:
             _leave(str(error), error.exit_code)
         except OSError as error:
-            if error.errno is None:
+            if error.errno in (None, errno.EPIPE):  # click ends quietly when the reader of our output has gone
                 raise
-            where = f" {error.filename}" if error.filename else ""
-            _leave(f"{error.strerror or error}:{where}. Check the path, its permissions and the space left.", 2)
+            where = f": {error.filename}" if error.filename else ""
+            _leave(f"{error.strerror or error}{where}. Check the path, its permissions and the space left.", 2)
         except KeyboardInterrupt:
             _leave("interrupted", 130)
 

@@ -32,7 +32,7 @@ class _Step(nn.Module):
 
 def _chirp(samples: int) -> NDArray[np.float32]:
     time_s = np.arange(samples) / SPEC.sample_rate_hz
-    return np.sin(2 * np.pi * (50 + 6975 * time_s / time_s[-1]) * time_s).astype(np.float32)
+    return np.asarray(np.sin(2 * np.pi * (50 + 6975 * time_s / time_s[-1]) * time_s), dtype=np.float32)
 
 
 def test_litert_gives_the_same_features(tmp_path: Path) -> None:

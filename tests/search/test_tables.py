@@ -55,7 +55,7 @@ def test_tables_of_others_are_left_alone(run: Run, tmp_path: Path) -> None:
 def test_no_table_names_the_command(run: Run, tmp_path: Path) -> None:
     """Without a table the line says how to make one."""
     with pytest.raises(UserError, match=r"python -m toolkit\.profile --device rpi4 --mode clip --precision fp32"):
-        find_table("rpi4", "clip", "fp32", run.manifest, [tmp_path / "missing"])
+        find_table("rpi4", "clip", "fp32", run.manifest, [tmp_path / "missing"], " --mode clip --precision fp32")
 
 
 def test_tables_of_another_run_are_no_tables(run: Run, tmp_path: Path) -> None:

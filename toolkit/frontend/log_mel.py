@@ -35,7 +35,7 @@ from toolkit.specs.errors import UserError
 from toolkit.specs.front_end import FrontEndSpec
 
 STREAM_CHUNK_FRAMES = 96
-"""Frames of the chunk that exported streams take: 30,720 samples, 0.96 s, a multiple of the network's 8-fold pooling."""
+"""Frames of the chunk that exported streams take: 30,720 samples or 0.96 s, whole after 8-fold pooling."""
 
 _DB_PER_NEPER = 10.0 / math.log(10.0)
 
@@ -58,7 +58,8 @@ class LogMel(nn.Module):
     """
 
     _window: Tensor
-    _first: Tensor
+    _first_even: Tensor
+    _first_odd: Tensor
     _second_real: Tensor
     _second_imag: Tensor
     _mel: Tensor
@@ -70,7 +71,9 @@ class LogMel(nn.Module):
         self.delay_frames = reach_hops - 1
         self.state_samples = (2 * reach_hops - 1) * spec.hop_samples
         for name, values in _constants(spec).items():
-            self.register_buffer(name, torch.from_numpy(values).float(), persistent=False)
+            # litert-torch 0.10 mixes up constants that are not contiguous (its issues 1061 and 1238).
+            contiguous = np.ascontiguousarray(values, dtype=np.float32)
+            self.register_buffer(name, torch.from_numpy(contiguous), persistent=False)
 
     def initial_state(self, batch: int = 1) -> Tensor:
         """State [batch, state_samples] of a stream that has heard nothing: zeros."""
@@ -104,32 +107,40 @@ class LogMel(nn.Module):
                 f"{self.spec.hop_samples}. Push other lengths through LogMelStream."
             )
         samples = torch.cat([state, chunk], dim=-1)
-        return self._log_mel(self._framed(samples)), samples[:, chunk.shape[-1] :]
+        return self._log_mel(*self._halves(samples)), samples[:, chunk.shape[-1] :]
 
-    def _framed(self, samples: Tensor) -> Tensor:
-        """State and chunk [B, state + n * hop] to frames [B, n, window]: slices of hops side by side, no gather."""
-        hop, window = self.spec.hop_samples, self.spec.window_samples
+    def _halves(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """State and chunk [B, state + n * hop] to the windowed halves of n frames, [B, n, window / 2] each.
+
+        Slices of hops side by side, no gather: the halves meet where a hop begins.
+        """
+        hop, half = self.spec.hop_samples, self.spec.window_samples // 2
         hops = samples.reshape(samples.shape[0], -1, hop)
         count = (samples.shape[-1] - self.state_samples) // hop
-        begin = (self.state_samples + hop - window) // 2
-        pieces = []
-        for first in range(0, begin + window, hop):
-            inside = slice(max(begin - first, 0), min(begin + window - first, hop))
-            pieces.append(hops[:, first // hop : first // hop + count, inside])
-        return torch.cat(pieces, dim=-1)
+        middle = (self.state_samples + hop) // 2
+        halves = []
+        for begin in (middle - half, middle):
+            pieces = []
+            for first in range(begin // hop * hop, begin + half, hop):
+                inside = slice(max(begin - first, 0), min(begin + half - first, hop))
+                pieces.append(hops[:, first // hop : first // hop + count, inside])
+            halves.append(torch.cat(pieces, dim=-1))
+        return halves[0] * self._window[:half], halves[1] * self._window[half:]
 
-    def _log_mel(self, frames: Tensor) -> Tensor:
-        """Frames [B, n, window] to log-mel [B, 1, n, F]."""
-        batch, count, window = frames.shape
+    def _log_mel(self, early: Tensor, late: Tensor) -> Tensor:
+        """Windowed halves of frames, [B, n, window / 2] each, to log-mel [B, 1, n, F]."""
+        batch, count, _ = early.shape
         groups, pair, _ = self._second_real.shape
-        grid = (frames * self._window).reshape(batch * count, window // (pair // 2), pair // 2)
-        first = torch.bmm(self._first.expand(batch * count, -1, -1), grid)
+        grid = (batch * count, self._first_even.shape[1], pair // 2)
+        even = torch.bmm(self._first_even.expand(grid[0], -1, -1), (early + late).reshape(grid))
+        odd = torch.bmm(self._first_odd.expand(grid[0], -1, -1), (early - late).reshape(grid))
+        first = torch.cat([even, odd], dim=1)
         by_group = first.reshape(batch * count, groups, pair).transpose(0, 1)
         real, imag = torch.bmm(by_group, self._second_real), torch.bmm(by_group, self._second_imag)
         power = (real * real + imag * imag).transpose(0, 1).reshape(batch, 1, count, len(self._mel))
-        # The floor stands after the logarithm: 1e-10 is zero in float16, -100 dB is not.
-        floor_db = 10.0 * math.log10(self.spec.floor_power)
-        return (_DB_PER_NEPER * torch.log(power @ self._mel)).clamp(min=floor_db)
+        # The floor stands before the logarithm to keep it finite, and after it for float16, where 1e-10 is 0.
+        mel = (power @ self._mel).clamp(min=self.spec.floor_power)
+        return (_DB_PER_NEPER * torch.log(mel)).clamp(min=10.0 * math.log10(self.spec.floor_power))
 
 
 def _constants(spec: FrontEndSpec) -> dict[str, NDArray[np.float64]]:
@@ -139,31 +150,38 @@ def _constants(spec: FrontEndSpec) -> dict[str, NDArray[np.float64]]:
 
         exp(-2 pi i n k / window) = exp(-2 pi i a c / rows) exp(-2 pi i b k / window),
 
-    so the first round sums over a for each c, the second over b for each group c. The input is real, so groups above
-    rows / 2 mirror those below; and no d is computed whose bins all lie outside the mel bands.
+    so the first round sums over a for each c, the second over b for each group c. Halving the first round, over the sum
+    of the frame's halves for even c and over their difference for odd c, halves its rounding errors too. The input is
+    real, so groups above rows / 2 mirror those below; and no d is computed whose bins all lie outside the mel bands.
 
     Source: Cooley and Tukey, An algorithm for the machine calculation of complex Fourier series (1965).
 
     Returns:
-        _window [window]; _first [2 groups, rows], rows of real and imaginary parts in turn;
-        _second_real, _second_imag [groups, 2 columns, D], which take columns of real parts, then of imaginary parts;
-        _mel [groups * D, F].
+        _window [window]; _first_even, _first_odd [2 * groups of that parity, rows / 2], real and imaginary parts in
+        turn; _second_real, _second_imag [groups, 2 columns, D], even groups first, which take columns of real parts,
+        then of imaginary parts; _mel [groups * D, F].
     """
     window = spec.window_samples
-    columns = max(d for d in range(1, math.isqrt(window) + 1) if window % d == 0)
+    columns = max(d for d in range(1, math.isqrt(window) + 1) if window // 2 % d == 0)
     rows = window // columns
-    a, b, c, d = np.arange(rows), np.arange(columns), np.arange(rows // 2 + 1), np.arange(columns)
-    k = c[:, None] + rows * d
+    a, b, d = np.arange(rows // 2), np.arange(columns), np.arange(columns)
+    even, odd = np.arange(0, rows // 2 + 1, 2), np.arange(1, rows // 2 + 1, 2)
+    k = np.concatenate([even, odd])[:, None] + rows * d
     bins, first_of_bin = np.unique(np.minimum(k, window - k), return_index=True)
     mel = np.zeros((k.size, spec.mel_bins))
     mel[first_of_bin] = mel_filters(spec).T[bins]
     mel = mel.reshape(*k.shape, spec.mel_bins)
     used = mel.any(axis=(0, 2))
-    first = np.exp(-2j * np.pi * np.outer(c, a) / rows)
     second = np.exp(-2j * np.pi * b[:, None] * k[:, None, used] / window)
+
+    def first(c: NDArray[np.int_]) -> NDArray[np.float64]:
+        turns = np.exp(-2j * np.pi * np.outer(c, a) / rows)
+        return np.stack([turns.real, turns.imag], axis=1).reshape(-1, len(a))
+
     return {
         "_window": hann(window) * _WINDOW_SCALE,
-        "_first": np.stack([first.real, first.imag], axis=1).reshape(-1, rows),
+        "_first_even": first(even),
+        "_first_odd": first(odd),
         "_second_real": np.concatenate([second.real, -second.imag], axis=1),
         "_second_imag": np.concatenate([second.imag, second.real], axis=1),
         "_mel": mel[:, used].reshape(-1, spec.mel_bins) / _WINDOW_SCALE**2,

@@ -18,12 +18,10 @@ from toolkit.frontend.log_mel import LogMel
 
 @dataclass
 class LogMelStream:
-    """One running stream: push samples, take frames, flush at the end; then it is ready for the next stream.
+    """One running stream: push samples, take frames, flush at the end; then it is ready for the next signal.
 
-        stream = LogMelStream(LogMel(spec))
-        for samples in microphone:
-            use(stream.push(samples))
-        use(stream.flush())
+    Args:
+        front_end: makes the frames; streams may share it.
     """
 
     front_end: LogMel

@@ -49,6 +49,11 @@ class Listener:
         self.inference_seconds: deque[float] = deque(maxlen=_KEPT_TIMES)
         """Wall time of the latest steps."""
 
+    @property
+    def decisions(self) -> int:
+        """How many there were."""
+        return self._end // self._hop
+
     def push(self, samples: np.ndarray) -> list[Decision]:
         """Decisions that samples [S] complete, possibly none."""
         self.heard += len(samples)
@@ -59,7 +64,7 @@ class Listener:
 
     def flush(self) -> Iterator[Decision]:
         """The remaining decisions, silence following the audio until the last window that holds some of it."""
-        while self._end - self._window + self._hop < self.heard:
+        while self.heard and self._end + self._hop - self._window < self.heard:
             hop = np.zeros(self._hop, np.float32)
             hop[: len(self._waiting)] = self._waiting
             self._waiting = self._waiting[:0]

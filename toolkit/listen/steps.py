@@ -29,7 +29,7 @@ class Step(Protocol):
 class ClipStep:
     """Scores the last `window_samples` samples anew at each hop; before the audio stand zeros.
 
-        hop by hop     0 0 0 0 | 0 0 0 a | 0 0 a b | 0 a b c | a b c d | b c d e
+    hop by hop     0 0 0 0 | 0 0 0 a | 0 0 a b | 0 a b c | a b c d | b c d e
     """
 
     def __init__(self, model: Model, audio: str, scores: str, window_samples: int) -> None:
@@ -39,7 +39,8 @@ class ClipStep:
     def __call__(self, hop: np.ndarray) -> np.ndarray:
         """Float32 samples [hop_samples] to scores [labels]."""
         self._window = np.concatenate((self._window[:, len(hop) :], hop[None]), axis=1)
-        return self._model({self._audio: self._window})[self._scores][0]
+        scores: np.ndarray = self._model({self._audio: self._window})[self._scores][0]
+        return scores
 
 
 class StreamStep:
@@ -58,7 +59,8 @@ class StreamStep:
         """Float32 samples [hop_samples] to scores [labels]."""
         outputs = self._model({self._audio: hop[None], **self._state})
         self._state = {name: outputs[output] for name, output in self._next.items()}
-        return outputs[self._scores][0]
+        scores: np.ndarray = outputs[self._scores][0]
+        return scores
 
 
 def make_step(model: Classifier, manifest: BundleManifest) -> Step:
@@ -82,5 +84,8 @@ def make_step(model: Classifier, manifest: BundleManifest) -> Step:
     if len(file.outputs) <= len(before) or [spec.shape for spec in before] != [spec.shape for spec in after]:
         raise MismatchError(f"{file.name} does not give back the state that it takes. Export the bundle again.")
     return StreamStep(
-        model, audio.name, scores.name, {old.name: (new.name, old.shape) for old, new in zip(before, after, strict=True)}
+        model,
+        audio.name,
+        scores.name,
+        {old.name: (new.name, old.shape) for old, new in zip(before, after, strict=True)},
     )

@@ -7,10 +7,8 @@ Proved by tests/lower/test_tflite_int8.py.
 
 from __future__ import annotations
 
-import difflib
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,38 +17,37 @@ from toolkit.specs.errors import UserError
 
 Range = tuple[float, float]  # lowest and highest value of an activation
 
-_FLOAT32 = 0  # TensorType of the schema
-_KEEPS_RANGE = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D", "SLICE", "STRIDED_SLICE", "PAD"})  # input scale = output scale
-_STAYS_FLOAT = frozenset({"LOGISTIC"})  # the last step costs nothing, and float scores are not rounded to 1/256
-_MUST_BE_INT8 = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 
-
-def quantize_int8(model: bytes, ranges: Mapping[str, Range]) -> bytes:
+def quantize_int8(model: bytes, ranges: Mapping[str, Range], float_after: Collection[str] = ()) -> bytes:
     """The int8 version of a float32 file. The same file and ranges give the same bytes.
 
     Args:
         model: a file of `lower_tflite`.
         ranges: lowest and highest value of the piece's inputs, outputs and taps, by name. Reshapes, transposes, pools,
             slices, paddings and concatenations hand on the ranges of what they take.
+        float_after: names of `ranges` behind which operators stay float until the next range.
 
     Raises:
         UserError: the library is missing, a name is not in the file, a range is not finite and rising, or a tensor
             in the int8 part has no range.
     """
     try:
-        from ai_edge_quantizer import model_modifier, params_generator, qtyping, recipe_manager
+        from ai_edge_quantizer import algorithm_manager, model_modifier, params_generator, qtyping, recipe_manager
 
-        from toolkit.lower import tflite_file
+        from toolkit.lower import tflite_file, tflite_ranges
     except ImportError as error:
         raise UserError(
             f"making int8 files needs {error.name}. Install it with: pip install 'aec-toolkit[export]'"
         ) from error
     tree = tflite_file.read(model)
     tensors = tree.subgraphs[0].tensors
-    known = _handed_on(tree, _given(tensors, ranges))
+    given = tflite_ranges.by_index(tree, ranges)
+    last = {index for index in given if tensors[index].name.decode() in float_after}
+    known = tflite_ranges.handed_on(tree, given, last)
+    tflite_file.average_by_convolution(tree, known.keys() - last)
     scopes = [  # the quantizer knows an operator by the names of its outputs
         re.escape("".join(f"{tensors[index].name.decode()};" for index in operator.outputs))
-        for operator in _int8_operators(tree, known)
+        for operator in tflite_ranges.int8_operators(tree, known, last)
     ]
     recipe = recipe_manager.RecipeManager()
     recipe.add_static_config(
@@ -58,6 +55,9 @@ def quantize_int8(model: bytes, ranges: Mapping[str, Range]) -> bytes:
         qtyping.TFLOperationName.ALL_SUPPORTED,
         activation_num_bits=8,
         weight_num_bits=8,
+    )
+    recipe.add_quantization_config(  # it knows the file's outputs by their names too
+        ".*", qtyping.TFLOperationName.OUTPUT, algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE
     )
     statistics = {
         tensors[index].name.decode(): {"min": _number(low, tensors[index]), "max": _number(high, tensors[index])}
@@ -67,65 +67,9 @@ def quantize_int8(model: bytes, ranges: Mapping[str, Range]) -> bytes:
         recipe, statistics, enable_progress_bar=False
     )
     quantized = model_modifier.ModelModifier(tree).modify_model(parameters, enable_progress_bar=False)
-    return tflite_file.write(tflite_file.read(bytes(quantized)))
-
-
-def _given(tensors: Sequence[Any], ranges: Mapping[str, Range]) -> dict[int, Range]:
-    """Ranges by tensor index."""
-    indices = {tensor.name.decode(): index for index, tensor in enumerate(tensors)}
-    for name, (low, high) in ranges.items():
-        if name not in indices:
-            near = difflib.get_close_matches(name, indices, n=1)
-            hint = f" Did you mean {near[0]}?" if near else " Name it as an input, output or tap of the piece."
-            raise UserError(f"no tensor {name} in the TFLite file to give a range to.{hint}")
-        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-            raise UserError(f"range of {name} is {low} to {high}, expected finite and rising numbers. Measure it anew.")
-    return {indices[name]: (float(low), float(high)) for name, (low, high) in ranges.items()}
-
-
-def _handed_on(tree: Any, given: Mapping[int, Range]) -> dict[int, Range]:
-    """`given` and the ranges that follow from it."""
-    from toolkit.lower.tflite_file import MOVES_VALUES, operator_name
-
-    known = dict(given)
-    operators = [(operator_name(tree, operator), operator) for operator in tree.subgraphs[0].operators]
-    for name, operator in reversed(operators):
-        if name in MOVES_VALUES and operator.outputs[0] in known:
-            known.setdefault(operator.inputs[0], known[operator.outputs[0]])
-    for name, operator in operators:
-        if name in MOVES_VALUES | _KEEPS_RANGE and operator.inputs[0] in known:
-            known.setdefault(operator.outputs[0], known[operator.inputs[0]])
-        elif name == "CONCATENATION" and known.keys() >= set(operator.inputs):
-            lows, highs = zip(*(known[index] for index in operator.inputs), strict=True)
-            known.setdefault(operator.outputs[0], (min(lows), max(highs)))
-    return known
-
-
-def _int8_operators(tree: Any, known: Mapping[int, Range]) -> list[Any]:
-    """Operators whose activations all have a range.
-
-    Raises:
-        UserError: an operator stands in the int8 part and one of its activations has no range.
-    """
-    from toolkit.lower.tflite_file import operator_name
-
-    tensors = tree.subgraphs[0].tensors
-    chosen = []
-    for operator in tree.subgraphs[0].operators:
-        name = operator_name(tree, operator)
-        activations = [
-            index
-            for index in (*operator.inputs, *operator.outputs)
-            if index >= 0 and tensors[index].type == _FLOAT32 and tree.buffers[tensors[index].buffer].data is None
-        ]
-        missing = [tensors[index].name.decode() for index in activations if index not in known]
-        if not missing:
-            chosen.append(operator)
-        elif name in _MUST_BE_INT8 or (name not in _STAYS_FLOAT and known.keys() & set(operator.inputs)):
-            raise UserError(
-                f"{name} is to be int8, but {' and '.join(missing)} has no range. Add a tap there and give its range."
-            )
-    return chosen
+    finished = tflite_file.read(bytes(quantized))
+    tflite_file.name_outputs(finished)
+    return tflite_file.write(finished)
 
 
 def _number(value: float, tensor: Any) -> Any:

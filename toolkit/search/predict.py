@@ -70,9 +70,10 @@ def differences(key: CostKey, space: SearchSpace, front_end: FrontEndSpec, label
     return found
 
 
-def profile_command(device: str) -> str:
-    """The command that makes a device's tables."""
-    return f"python -m toolkit.profile --device {device}"
+def profile_command(device: str, options: str = "") -> str:
+    """The command that makes a device's tables; `host`, any machine, cannot be modelled but measured only."""
+    target = " --target local" if device == "host" else ""
+    return f"python -m toolkit.profile --device {device}{target}{options}"
 
 
 def _space(space: SearchSpace) -> str:

@@ -46,17 +46,16 @@ def print_answer(answer: Answer, question: Question) -> None:
     console.print(
         f"{pick.device}, {pick.precision}, {pick.mode} mode: subnet [bold]{pick.subnet}[/bold]\n", soft_wrap=True
     )
-    console.print(_figures(answer), end="\n\n")
+    console.print(_figures(answer))
+    console.print()
     for title, text in _remarks(answer, question):
         console.print(f"{title:<13}{text}", soft_wrap=True, markup=False)
 
 
 def next_command(question: Question) -> str:
     """What people type next."""
-    own = f" --run {question.run}" if question.run else ""
-    own += f" --devices {question.devices}" if question.devices else ""
-    own += f" --out {question.out}" if question.out != Question.out else ""
-    return f"python -m toolkit.export --device {question.device}{own}"
+    precision = "" if question.precision == "int8" else f" --precision {question.precision}"
+    return f"python -m toolkit.export --device {question.device}{precision}{question.folders}"
 
 
 def _figures(answer: Answer) -> Table:
@@ -76,9 +75,11 @@ def _figures(answer: Answer) -> Table:
 
 def _remarks(answer: Answer, question: Question) -> list[tuple[str, str]]:
     pick, larger = answer.pick, answer.next_larger
-    compared = f"{pick.candidates} of the {answer.inside} subnets inside the budget compared ({answer.subnets} in all)"
-    seeded = f", seed {pick.seed}" if pick.method == "random" else ""
-    remarks = [("method", f"{pick.method}{seeded}, {compared}")]
+    inside = f"{answer.inside} subnets inside the budget ({answer.subnets} in all)"
+    method = f"exhaustive, all {inside} compared"
+    if pick.method == "random":
+        method = f"random, seed {pick.seed}, {pick.candidates} of the {inside} compared"
+    remarks = [("method", method)]
     if larger:
         breaks = ", ".join(map(str, larger.breaks))
         remarks.append(("next larger", f"{larger.subnet} (mAP {larger.mean_average_precision:.3f}) breaks {breaks}"))
@@ -88,7 +89,9 @@ def _remarks(answer: Answer, question: Question) -> list[tuple[str, str]]:
     remarks.append(("table", f"{answer.table_path} ({rows} rows, threads: {answer.table.key.threads})"))
     if not answer.table.key.runtime_base_bytes:
         remarks.append(("", "memory is without the runtime's own, which this table does not know"))
+    if pick.mode != "stream":
+        remarks.append(("", "a share of one core is for stream mode and is no part of this budget"))
     if pick.predicted.latency_ms.kind == "modelled":
-        remarks.append(("", f"measure your own device: python -m toolkit.profile --device {pick.device} --help"))
+        remarks.append(("", "to measure on the device itself: python -m toolkit.profile --help"))
     remarks += [("pick", str(answer.path)), ("next", next_command(question))]
     return remarks

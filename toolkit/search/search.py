@@ -40,6 +40,12 @@ class Question:
     out: Path = OUT
     devices: Path | None = None
 
+    @property
+    def folders(self) -> str:
+        """Its own folders as options, for the commands of other verbs."""
+        named = {"run": self.run, "out": self.out if self.out != OUT else None}
+        return "".join(f" --{name} {folder}" for name, folder in named.items() if folder)
+
 
 @dataclass(frozen=True)
 class Larger:
@@ -80,7 +86,9 @@ def search(question: Question) -> Answer:
     else:
         places = [question.out, *([question.devices] if question.devices else []), DEVICES]
         folders = [place / "tables" for place in places]
-        path, table = find_table(question.device, question.mode, question.precision, manifest, folders)
+        options = f" --mode {question.mode} --precision {question.precision}{question.folders}"
+        options += f" --devices {question.devices}" if question.devices else ""
+        path, table = find_table(question.device, question.mode, question.precision, manifest, folders, options)
 
     if question.mode != "stream" and "max_core_share" in question.bounds:
         raise UserError("--max-core-share is the share of always-on listening: it needs --mode stream.")

@@ -19,11 +19,12 @@ RUNTIME = "tflite"
 
 
 def find_table(
-    device: str, mode: Mode, precision: Precision, run: RunManifest, folders: Iterable[Path]
+    device: str, mode: Mode, precision: Precision, run: RunManifest, folders: Iterable[Path], options: str = ""
 ) -> tuple[Path, CostTable]:
     """The best table of a device for a Run, and its file.
 
-    `folders` is where tables lie, the preferred place first; a folder that does not exist holds none.
+    `folders` is where tables lie, the preferred place first; a folder that does not exist holds none. `options`
+    are those of the command that the errors advise.
 
     Raises:
         UserError: there is none, or one is broken.
@@ -35,8 +36,7 @@ def find_table(
     if not paths:
         where = " or ".join(str(place) for place in places)
         raise UserError(
-            f"no {precision} {mode} table of {device} in {where}. Make one: {profile_command(device)} "
-            f"--mode {mode} --precision {precision}"
+            f"no {precision} {mode} table of {device} in {where}. Make one: {profile_command(device, options)}"
         )
     fitting, others = [], []
     for path in paths:
@@ -49,7 +49,7 @@ def find_table(
     if not fitting:
         raise MismatchError(
             f"no {precision} {mode} table of {device} fits Run {run.name}: {others[-1]}. "
-            f"Make one for this Run: {profile_command(device)} --mode {mode} --precision {precision}"
+            f"Make one for this Run: {profile_command(device, options)}"
         )
     return min(fitting, key=lambda entry: _rank(entry, places))
 

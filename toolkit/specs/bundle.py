@@ -12,7 +12,7 @@ Proved by tests/specs/test_bundle.py.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -27,6 +27,9 @@ from toolkit.specs.run import LabelDecision
 
 MANIFEST, LABELS, GOLDEN, CERTIFICATE = "manifest.json", "labels.txt", "golden.safetensors", "certificate.json"
 
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""Of a file in the bundle's own folder, never elsewhere."""
+
 
 class TensorSpec(Part):
     """A named input or output; float32 always."""
@@ -38,7 +41,7 @@ class TensorSpec(Part):
 class BundleFile(Part):
     """One model file."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: FileName
     runtime: Runtime
     precision: Precision
     mode: Mode
@@ -65,7 +68,7 @@ class BundleManifest(Record):
     hop_samples: int = Field(gt=0)
     """Samples between two decisions."""
     files: tuple[BundleFile, ...] = Field(min_length=1)
-    other_sha256: dict[str, str]
+    other_sha256: dict[FileName, str]
     """Of labels and golden vectors."""
     toolkit_version: str
 
@@ -75,7 +78,7 @@ class BundleManifest(Record):
             raise ValueError("decisions and labels differ")
         if self.front_end.fingerprint != self.front_end_fingerprint:
             raise ValueError(
-                f"front end has fingerprint {self.front_end.fingerprint}, the manifest says {self.front_end_fingerprint}"
+                f"front end has fingerprint {self.front_end.fingerprint}, not {self.front_end_fingerprint} as stated"
             )
         return self
 

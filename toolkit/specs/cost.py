@@ -99,8 +99,9 @@ class CostKey(Record):
 
     @property
     def file_name(self) -> str:
-        """`rpi4-tflite-int8-stream-4f0c….jsonl`."""
-        return f"{self.device}-{self.runtime}-{self.precision}-{self.mode}-{self.digest()[:8]}.jsonl"
+        """`rpi4-tflite-int8-stream-4f0c….jsonl`: the same for the same question, whatever memory was found."""
+        digest = self.model_copy(update={"runtime_base_bytes": 0}).digest()
+        return f"{self.device}-{self.runtime}-{self.precision}-{self.mode}-{digest[:8]}.jsonl"
 
 
 class CostTable:

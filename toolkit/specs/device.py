@@ -41,14 +41,15 @@ class Budget(Part):
 
 
 class CoreCluster(Part):
-    """Cores of one kind; `mask` is the affinity mask of all of them, `l2_kb` is shared within the cluster."""
+    """Cores of one kind; `mask` is the affinity mask of all of them, caches are given where a source is known."""
 
     core: str
     count: int = Field(ge=1)
     clock_ghz: float = Field(gt=0)
     mask: str = Field(pattern=r"^0x[0-9a-f]+$")
-    l1d_kb: int = Field(gt=0)
-    l2_kb: int = Field(gt=0)
+    l1d_kb: int | None = Field(None, gt=0)
+    l2_kb: int | None = Field(None, gt=0)
+    """Shared within the cluster."""
 
 
 class RuntimeOnDevice(Part):
@@ -70,29 +71,36 @@ class DeviceModel(Part):
 
 
 class DeviceProfile(Record):
-    """One device: what search and profile know of it without touching it."""
+    """One device: what search and profile know of it without touching it.
+
+    `host`, any machine, knows a budget only; what it is stands in the environment of each measurement.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str
-    soc: str
-    clusters: tuple[CoreCluster, ...] = Field(min_length=1)
+    soc: str | None = None
+    clusters: tuple[CoreCluster, ...] = ()
     listening_cluster: int = Field(0, ge=0)
     """Index of the cluster that always-on listening runs on."""
-    ram_mb: int = Field(gt=0)
-    runtimes: tuple[RuntimeOnDevice, ...] = Field(min_length=1)
+    ram_mb: int | None = Field(None, gt=0)
+    runtimes: tuple[RuntimeOnDevice, ...] = ()
     budget: Budget
     model: DeviceModel | None = None
     sources: dict[str, str]
-    """Where each field comes from: field name to source."""
+    """Where each field comes from: `field` or `field.part` to source."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.listening_cluster >= len(self.clusters):
+        if self.clusters and self.listening_cluster >= len(self.clusters):
             raise ValueError(f"listening_cluster {self.listening_cluster}, but there are {len(self.clusters)} clusters")
-        stated = {"soc", "clusters", "ram_mb", "runtimes", "budget"} | ({"model"} if self.model else set())
-        if missing := sorted(stated - set(self.sources)):
+        if self.model and not (self.clusters and self.runtimes):
+            raise ValueError("a model needs clusters and runtimes")
+        facts = ("soc", "clusters", "ram_mb", "runtimes", "budget", "model")
+        stated = {name for name in facts if getattr(self, name)}
+        sourced = {name.split(".")[0] for name in self.sources}
+        if missing := sorted(stated - sourced):
             raise ValueError(f"sources are missing for {', '.join(missing)}")
-        if unknown := sorted({name.split(".")[0] for name in self.sources} - set(type(self).model_fields)):
+        if unknown := sorted(sourced - set(type(self).model_fields)):
             raise ValueError(f"sources name unknown fields: {', '.join(unknown)}")
         return self
 
@@ -118,5 +126,3 @@ def load_profile(name: str, folder: Path | None = None) -> DeviceProfile:
     if profile.name != name:
         raise UserError(f"{paths[name]} says name = {profile.name!r}; a profile's file bears its name.")
     return profile
-
-

@@ -1,4 +1,4 @@
-"""`FrontEndSpec`: everything that defines log-mel, and its fingerprint. Not the computation: that is `toolkit.frontend`.
+"""`FrontEndSpec`: everything that defines log-mel, and its fingerprint. The computation is `toolkit.frontend`.
 
 Proved by tests/specs/test_front_end.py.
 """

@@ -13,8 +13,6 @@ from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.record import Part, Record
 from toolkit.specs.space import TIME_STRIDE, SearchSpace, preset_space
 
-Probability = Field(ge=0, le=1)
-
 
 class Augmentation(Part):
     """What is done to a training crop; levels and mixing work on power, masks on log-mel."""
@@ -23,6 +21,7 @@ class Augmentation(Part):
     mix_snr_db: tuple[float, float] = (-8.0, 12.0)
     background_probability: float = Field(0.3, ge=0, le=1)
     background_snr_db: tuple[float, float] = (3.0, 30.0)
+    silence_probability: float = Field(0.3, ge=0, le=1)
     level_db: tuple[float, float] = (-25.0, 10.0)
     band_limit_probability: float = Field(0.5, ge=0, le=1)
     band_limit_hz: tuple[float, float] = (3_000.0, 14_000.0)

@@ -83,7 +83,7 @@ class Run:
         """
         folder = folder or DEFAULT_RUN
         if not (folder / MANIFEST).is_file():
-            raise UserError(f"{folder} holds no Run ({MANIFEST} is missing). Train one: python -m toolkit.train --out DIR")
+            raise UserError(f"{folder} holds no Run ({MANIFEST} is missing). Train one: python -m toolkit.train")
         manifest = RunManifest.load(folder / MANIFEST)
         for name in (WEIGHTS, NORMS):
             if not (folder / name).is_file():
@@ -103,7 +103,10 @@ class Run:
     def result(self, subnet: Subnet) -> SubnetResult:
         """Evaluation and ranges of a subnet; raises UserError when it was never evaluated."""
         if subnet.id not in self.results:
-            raise UserError(f"Run {self.manifest.name} holds no evaluation of subnet {subnet}; it has {len(self.results)}.")
+            name, count = self.manifest.name, len(self.results)
+            raise UserError(
+                f"Run {name} holds no evaluation of subnet {subnet}, only of {count} others. Train it again."
+            )
         return self.results[subnet.id]
 
     def check_weights(self) -> None:
@@ -111,7 +114,7 @@ class Run:
         for name, expected in self.manifest.sha256.items():
             if (found := sha256(self.folder / name)) != expected:
                 raise UserError(
-                    f"{self.folder / name} is damaged: sha256 {found[:12]}..., expected {expected[:12]}.... Copy it anew."
+                    f"{self.folder / name} is damaged: sha256 {found[:12]}..., not {expected[:12]}.... Copy it anew."
                 )
 
 

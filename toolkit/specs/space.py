@@ -28,6 +28,9 @@ KERNEL = 3
 TIME_STRIDE = 8
 """Frames behind one decision: three 2x2 poolings."""
 
+_WIDTH = "[1-9][0-9]{0,5}"
+_BLOCK = rf"{_WIDTH}(\.{_WIDTH})*"
+
 
 class Subnet(Part):
     """One point of a space: for each dynamic block the channels of each convolution it runs.
@@ -49,7 +52,7 @@ class Subnet(Part):
         Raises:
             UserError: the text is not a subnet id.
         """
-        if not re.fullmatch(r"[1-9]\d*(\.[1-9]\d*)*(-[1-9]\d*(\.[1-9]\d*)*)*", text):
+        if not re.fullmatch(f"{_BLOCK}(-{_BLOCK})*", text):
             raise UserError(f"{text!r} is not a subnet id; one looks like 25.25-51.51-102 (channels of each layer).")
         return cls(blocks=tuple(tuple(int(width) for width in block.split(".")) for block in text.split("-")))
 

@@ -1,4 +1,4 @@
-"""PANNs' public CNN10 checkpoint, a file that the user has, as the full network of a space at base width 64.
+"""PANNs' public CNN10 checkpoint, a file that the user has, as a teacher or as the weights of a full network.
 
 Source: Kong et al. (2020), audioset_tagging_cnn, class Cnn10. Proved by tests/supernet/test_panns.py, on a file of the
 same names and shapes made in the test.
@@ -7,10 +7,10 @@ same names and shapes made in the test.
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.space import Subnet, preset_space
@@ -20,8 +20,20 @@ from toolkit.supernet.supernet import Supernet, stem_steps, steps
 PANNS_LABELS = 527
 
 
-def load_panns(path: Path, space_name: str = "ew-ed-22x") -> tuple[Supernet, Subnet, StoredNorms]:
-    """The full network with PANNs' weights, its subnet and the running statistics of the checkpoint as its norms.
+class PannsNet(Supernet):
+    """CNN10 as PANNs runs it: 2x2 average pooling stands behind the last block too.
+
+    The paper's network has it between blocks only, and so has what `StaticNet.extract` cuts out. To train a `Supernet`
+    on from PANNs' weights, load this network's `state_dict` into it.
+    """
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Last feature map [B, C, T, F], T and F at least 2, to logits [B, L]."""
+        return super().classify(functional.avg_pool2d(x, 2))
+
+
+def load_panns(path: Path, space_name: str = "ew-ed-22x") -> tuple[PannsNet, Subnet, StoredNorms]:
+    """PANNs' network at base width 64, its subnet and the running statistics of the checkpoint as its norms.
 
     The file is read with `weights_only`: nothing in it is run.
 
@@ -31,13 +43,15 @@ def load_panns(path: Path, space_name: str = "ew-ed-22x") -> tuple[Supernet, Sub
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"checkpoint {path} does not exist. Check the path.") from None
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise UserError(f"{path} is not a checkpoint of plain tensors: {str(error).splitlines()[0]}") from None
+    except OSError as error:
+        raise UserError(f"cannot read checkpoint {path}: {error.strerror}. Check the path.") from None
+    except Exception as error:  # noqa: BLE001 damaged bytes lead torch to nearly any error
+        found = f"{path} is not a checkpoint of plain tensors ({type(error).__name__})"
+        raise UserError(f"{found}: it is damaged, or holds code, which is never run. Copy PANNs' file anew.") from None
     model = checkpoint.get("model", checkpoint) if isinstance(checkpoint, dict) else {}
+    model = model if isinstance(model, dict) else {}
     space = preset_space(space_name, 64)
-    net = Supernet(space, PANNS_LABELS)
+    net = PannsNet(space, PANNS_LABELS)
     moments: dict[str, Moments] = {}
     weights = {
         "input_norm_weight": _take(model, "bn0.weight", (64,), path),

@@ -7,6 +7,7 @@ Axis letters: B batch, C channels, T frames, F mel bins, L labels. Proved by tes
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +77,9 @@ class StaticNet(nn.Module):
         self.pool_after = frozenset(itertools.accumulate(len(block) for block in blocks[:-1]))
         """Numbers of the convolutions, from 1, that a pooling follows."""
         self.scale = Scale(mel_bins)
-        self.convs = nn.ModuleList(Conv(before, width) for before, width in zip([1, *widths], widths, strict=False))
+        self.convs: Sequence[Conv] = nn.ModuleList(  # type: ignore[assignment]
+            Conv(before, width) for before, width in itertools.pairwise([1, *widths])
+        )
         self.pool = AveragePool()
         self.hidden = nn.Linear(widths[-1], space.hidden_units)
         self.head = nn.Linear(space.hidden_units, label_count)
@@ -94,13 +97,12 @@ class StaticNet(nn.Module):
             static.scale.factor.copy_(factor)
             static.scale.shift.copy_(shift)
             for conv, step in zip(static.convs, (*stem_steps(net.space), *steps(subnet)), strict=True):
-                source, target = net.blocks[step.block][step.layer], conv.conv  # type: ignore[index]
+                source, target = net.blocks[step.block][step.layer], conv.conv
                 weight = source.weight[: step.width, : target.in_channels]
                 factor, shift = _affine(
                     source.norm_weight[: step.width], source.norm_bias[: step.width], *norms.at(step.path)
                 )
-                target.weight.copy_(weight * factor[:, None, None, None])
-                target.bias.copy_(shift)
+                target.load_state_dict({"weight": weight * factor[:, None, None, None], "bias": shift})
             static.hidden.weight.copy_(net.hidden.weight[:, : static.hidden.in_features])
             static.hidden.bias.copy_(net.hidden.bias)
             static.head.load_state_dict(net.head.state_dict())

@@ -71,18 +71,24 @@ class StreamingNet(nn.Module):
         return torch.sigmoid(taps["logits"]), *new_state
 
     def taps(self, log_mel: Tensor, state: tuple[Tensor, ...]) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-        """Every activation that is quantized, by the names of `StaticNet.taps`, and the new state."""
+        """Every activation that is quantized, and the new state.
+
+        Named as by `StaticNet.taps` but for the time pooling, which stays float, and with `unmasked2` and `mask2` for
+        what is multiplied into `conv2`.
+        """
         if log_mel.shape[2] % TIME_STRIDE:
             raise UserError(f"found a chunk of {log_mel.shape[2]} frames, expected a multiple of {TIME_STRIDE}.")
         old = dict(zip(self.shapes, state, strict=True))
         seen, delay = old["frames_seen"], self.input_delay
         new = {"frames_seen": torch.clamp(seen + log_mel.shape[2], max=SEEN_LIMIT)}
-        x = self._from_start(self.net.scale(log_mel), seen, delay)
+        x = self.net.scale(log_mel)
+        x = x * _mask(x, seen, delay) if delay else x
         taps = {"scale": x}
         for number, conv in enumerate(self.net.convs, start=1):
             x, new[f"border{number}"] = conv.stream(x, old[f"border{number}"])
             delay += 1
-            x = taps[f"conv{number}"] = self._from_start(x, seen, delay)
+            taps[f"unmasked{number}"], taps[f"mask{number}"] = x, _mask(x, seen, delay)
+            x = taps[f"conv{number}"] = x * taps[f"mask{number}"]
             if number in self.net.pool_after:
                 if delay % 2:
                     joined = torch.cat((old[f"waiting{number}"], x), dim=2)
@@ -91,13 +97,11 @@ class StreamingNet(nn.Module):
         frames = taps["frequency_mean"] = x.mean(3)
         window = new["window"] = torch.cat((old["window"], frames), dim=2)[:, :, -WINDOW_FRAMES:]
         heard = torch.clamp(seen + frames.shape[2] - delay, 1, WINDOW_FRAMES)
-        taps["time_max"] = window.amax(2)
-        taps["time_mean"] = window.mean(2) * (WINDOW_FRAMES / heard)
-        taps |= self.net.classify(taps["time_max"] + taps["time_mean"])
+        taps |= self.net.classify(window.amax(2) + window.mean(2) * (WINDOW_FRAMES / heard))
         return taps, tuple(new[name] for name in self.shapes)
 
-    @staticmethod
-    def _from_start(x: Tensor, seen: Tensor, delay: int) -> Tensor:
-        """Zero the frames of [1, C, T, F] that lie before the signal: x[t] is its frame seen + t - delay."""
-        place = torch.arange(1 - delay, 1 - delay + x.shape[2], dtype=x.dtype) + seen
-        return x * torch.clamp(place, 0, 1)[:, None] if delay else x
+
+def _mask(x: Tensor, seen: Tensor, delay: int) -> Tensor:
+    """Zeros [T, 1] where a frame of [1, C, T, F] lies before the signal, else ones: x[t] is frame seen + t - delay."""
+    place = torch.arange(1 - delay, 1 - delay + x.shape[2], dtype=x.dtype) + seen
+    return torch.clamp(place, 0, 1)[:, None]

@@ -7,6 +7,7 @@ Axis letters: B batch, C channels, T frames, F mel bins. Proved by tests/superne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -33,10 +34,12 @@ class Step(NamedTuple):
 class Normalizer(Protocol):
     """Normalizes a feature map [B, C, T, F] by statistics of its own choosing; `path` says where in the net it is."""
 
-    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor, path: str) -> Tensor: ...
+    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor, path: str) -> Tensor:
+        """[B, C, T, F] to the same shape, with a weight and a bias for each channel."""
+        ...
 
 
-def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, path: str) -> Tensor:
+def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, path: str) -> Tensor:  # noqa: ARG001 a Normalizer takes it
     """The training `Normalizer`: statistics of the batch at hand."""
     return functional.batch_norm(x, None, None, weight, bias, training=True, eps=NORM_EPSILON)
 
@@ -74,7 +77,7 @@ class Supernet(nn.Module):
         self.input_norm_weight = nn.Parameter(torch.ones(mel_bins))
         self.input_norm_bias = nn.Parameter(torch.zeros(mel_bins))
         channels = (1, *space.full_widths)
-        self.blocks = nn.ModuleList(
+        self.blocks: Sequence[Sequence[ElasticConv]] = nn.ModuleList(  # type: ignore[assignment]
             nn.ModuleList(
                 ElasticConv(channels[block] if layer == 0 else channels[block + 1], channels[block + 1])
                 for layer in range(CONVOLUTIONS_PER_BLOCK)
@@ -89,10 +92,7 @@ class Supernet(nn.Module):
 
     def forward(self, log_mel: Tensor, subnet: Subnet, normalize: Normalizer = batch_norm) -> Tensor:
         """Logits [B, label_count] of log-mel frames [B, 1, T, F]; the batch's own statistics if none are given."""
-        x = self.stem(log_mel, normalize)
-        for step in steps(subnet):
-            x = self.run(step, x, normalize)
-        return self.classify(x)
+        return self.after_stem(self.stem(log_mel, normalize), subnet, normalize)
 
     def stem(self, log_mel: Tensor, normalize: Normalizer) -> Tensor:
         """Input norm and the static first block: [B, 1, T, F] to [B, C, T // 2, F // 2], the same for every subnet."""
@@ -101,9 +101,15 @@ class Supernet(nn.Module):
             x = self.run(step, x, normalize)
         return x
 
+    def after_stem(self, x: Tensor, subnet: Subnet, normalize: Normalizer) -> Tensor:
+        """Logits [B, label_count] from what `stem` gave."""
+        for step in steps(subnet):
+            x = self.run(step, x, normalize)
+        return self.classify(x)
+
     def run(self, step: Step, x: Tensor, normalize: Normalizer) -> Tensor:
         """One convolution, and what stands between blocks when it is the last of its block."""
-        x = self.blocks[step.block][step.layer](x, step.width, normalize, step.path)  # type: ignore[index]
+        x = self.blocks[step.block][step.layer](x, step.width, normalize, step.path)
         if step.ends_block:
             if step.block < len(self.blocks) - 1:
                 x = functional.avg_pool2d(x, 2)

@@ -53,7 +53,7 @@ def load_weights(run: Run) -> tuple[Supernet, StoredNorms]:
     expected = {name: tuple(value.shape) for name, value in net.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if found != expected:
-        wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))[0]
+        wrong = min(name for name in expected | found if expected.get(name) != found.get(name))
         raise MismatchError(
             f"{run.folder / WEIGHTS} holds another network: {wrong} has shape {found.get(wrong)}, expected "
             f"{expected.get(wrong)}. The Run's files do not belong together; copy it anew."

@@ -17,17 +17,15 @@ from toolkit.cli import json_option, needs, print_json, verb
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
 @json_option
 @needs("train", "training needs torch, safetensors and scikit-learn")
-def main(
-    data: Path | None, recipe: str, out: Path | None, resume: bool, threads: int | None, as_json: bool
-) -> None:
+def main(data: Path | None, recipe: str, out: Path | None, resume: bool, threads: int | None, as_json: bool) -> None:
     """Train one supernet for all devices: its largest subnet first, then all subnets with distillation."""
     import torch
 
     from toolkit.audio.dataset import data_root, load_dataset
+    from toolkit.progress import Progress
     from toolkit.specs.errors import UserError
     from toolkit.specs.recipe import Recipe
     from toolkit.specs.shipped import OUT, RECIPES
-    from toolkit.train.progress import Progress
     from toolkit.train.train import train
 
     if threads:

@@ -18,6 +18,8 @@ from toolkit.train.examples import Example, Examples
 Floats = NDArray[np.float32]
 GENERATED_SHARE = 0.5
 """Of the draws of a label that has both recordings and generated sounds."""
+SHORTEST_PART = 3
+"""A part that is put into silence is at least this fraction of a crop."""
 CROP_TRIES = 4
 AUDIBLE_SHARE = 0.01
 """A crop whose loudest frame lies 20 dB below the clip's loudest holds silence, not the event."""
@@ -72,7 +74,7 @@ class Batches:
         power = np.zeros((self.recipe.crop_frames, self.recipe.front_end.mel_bins), dtype=np.float32)
         loudest = 0.0
         for part, gain_db in zip(parts, gains_db, strict=True):
-            crop = crop_power(rng, part, self.recipe.crop_frames)
+            crop = crop_power(rng, part, self.recipe.crop_frames, how.silence_probability)
             level = float(crop.mean(axis=1).max())
             if not loudest:
                 loudest = level
@@ -104,18 +106,21 @@ class Batches:
         return np.asarray(10 ** (-octaves_above * rng.uniform(30, 600) / 10), dtype=np.float32)
 
 
-def crop_power(rng: np.random.Generator, example: Example, frames: int) -> Floats:
-    """A random crop [frames, F] of a clip as mel power, loud enough to hold its event; silence around a shorter clip."""
-    log_mel = example.log_mel
-    if len(log_mel) >= frames:
-        levels = example.levels
-        starts = rng.integers(len(log_mel) - frames + 1, size=CROP_TRIES)
-        heard = (start for start in starts if levels[start : start + frames].max() >= AUDIBLE_SHARE * levels.max())
-        start = next(heard, min(int(levels.argmax()), len(log_mel) - frames))
-        return np.asarray(10 ** (log_mel[start : start + frames].astype(np.float32) / 10))
-    start = rng.integers(frames - len(log_mel) + 1)
-    power = np.zeros((frames, log_mel.shape[1]), dtype=np.float32)
-    power[start : start + len(log_mel)] = 10 ** (log_mel.astype(np.float32) / 10)
+def crop_power(rng: np.random.Generator, example: Example, frames: int, silence_probability: float) -> Floats:
+    """A random crop [frames, F] of a clip as mel power, loud enough to hold its event.
+
+    A shorter clip stands at random in silence, and so does, with `silence_probability`, a shorter part of a long one.
+    """
+    length = min(len(example.log_mel), frames)
+    if rng.random() < silence_probability:
+        length = min(length, int(rng.integers(frames // SHORTEST_PART, frames)))
+    levels = example.levels
+    starts = rng.integers(len(levels) - length + 1, size=CROP_TRIES)
+    heard = (start for start in starts if levels[start : start + length].max() >= AUDIBLE_SHARE * levels.max())
+    start = next(heard, min(int(levels.argmax()), len(levels) - length))
+    power = np.zeros((frames, example.log_mel.shape[1]), dtype=np.float32)
+    place = rng.integers(frames - length + 1)
+    power[place : place + length] = 10 ** (example.log_mel[start : start + length].astype(np.float32) / 10)
     return power
 
 
@@ -131,11 +136,11 @@ def mask(rng: np.random.Generator, crop: Floats, how: Augmentation) -> Floats:
     masked = crop.copy()
     fill = crop.mean()
     for _ in range(how.time_masks):
-        width = rng.integers(how.time_mask_frames + 1)
+        width = int(rng.integers(how.time_mask_frames + 1))
         start = rng.integers(max(1, len(crop) - width + 1))
         masked[start : start + width] = fill
     for _ in range(how.frequency_masks):
-        width = rng.integers(how.frequency_mask_bins + 1)
+        width = int(rng.integers(how.frequency_mask_bins + 1))
         start = rng.integers(max(1, crop.shape[1] - width + 1))
         masked[:, start : start + width] = fill
     return masked

@@ -46,7 +46,8 @@ def load_checkpoint(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer
             net.load_state_dict(weights)
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
-            raise MismatchError(f"{path} holds another network: {first} Use the recipe that it was made with.") from None
+            found = f"{path} holds another network: {first}"
+            raise MismatchError(f"{found} Use the recipe that it was made with.") from None
         if optimizer is not None:
             state: dict[int, dict[str, Tensor]] = {}
             for name in names:

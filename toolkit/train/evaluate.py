@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, precision_recall_curve
+from sklearn.metrics import precision_recall_curve
 from torch import Tensor
 
 from toolkit.specs.run import LabelDecision, Range, SubnetResult
@@ -19,27 +18,12 @@ from toolkit.supernet.norms import StoredNorms, walk
 from toolkit.supernet.static import StaticNet
 from toolkit.supernet.supernet import Supernet
 from toolkit.train.examples import Example, Examples
+from toolkit.train.metrics import Scores, average_precisions, mean_average_precision
 
 EVALUATION_BATCH = 8
 RANGE_CROPS = 48
 LEAST_POSITIVES = 5
 DEFAULT_THRESHOLD = 0.5
-
-Scores = NDArray[np.float32]
-
-
-def average_precisions(scores: Scores, targets: Scores) -> dict[int, float]:
-    """Average precision of each column that has a positive, for scores and zeros and ones [N, L]."""
-    return {
-        column: float(average_precision_score(targets[:, column], scores[:, column]))
-        for column in range(targets.shape[1])
-        if targets[:, column].any()
-    }
-
-
-def mean_average_precision(scores: Scores, targets: Scores) -> float:
-    """Macro mean over the labels that have a positive; the paper's metric."""
-    return float(np.mean(list(average_precisions(scores, targets).values())))
 
 
 def score_all(
@@ -112,4 +96,4 @@ def best_threshold(scores: Scores, targets: Scores) -> float:
     """The score from which on positives are told with the best F1, for scores and zeros and ones [N]."""
     precision, recall, thresholds = precision_recall_curve(targets, scores)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-    return round(float(thresholds[int(f1[:-1].argmax())]), 4)
+    return float(thresholds[int(f1[:-1].argmax())])

@@ -17,7 +17,7 @@ import torch
 from toolkit.audio.clip import Clip
 from toolkit.audio.clips import decode_all
 from toolkit.audio.dataset import Dataset
-from toolkit.audio.generated import SmokeAlarm, Siren
+from toolkit.audio.generated import Siren, SmokeAlarm
 from toolkit.frontend import LogMel
 from toolkit.specs.errors import UserError
 from toolkit.specs.recipe import Recipe
@@ -83,14 +83,19 @@ def gather(recipe: Recipe, dataset: Dataset, on_progress: Progress) -> Examples:
     left out, because it is no background either.
 
     Raises:
-        UserError: no label has enough recordings, or a label is left with none that decodes.
+        UserError: no label has enough recordings, or a label is left with none that decodes in one of the splits.
     """
     tier = dataset.subset(tier="open") if recipe.tier == "open" else dataset
     labels = _trained_labels(recipe, tier)
     background = [label for label in recipe.background_labels if label in tier.labels]
     wanted = tier.subset(labels=[*labels, *background])
     clips = [clip for clip in wanted.clips if clip.split in ("train", "validation")]
-    decoded = decode_all(clips, recipe.front_end.sample_rate_hz, on_progress=lambda n, of: on_progress("decoding", n, of))
+    rate_hz = recipe.front_end.sample_rate_hz
+    decoded = decode_all(clips, rate_hz, on_progress=lambda n, of: on_progress("decoding", n, of))
+    used = Dataset(tuple(item.clip for item in decoded.clips), labels)
+    for split in ("train", "validation"):
+        if empty := [label for label, count in used.subset(split=split).clips_per_label().items() if not count]:
+            raise UserError(f"no {split} recording of {', '.join(empty):.300} decodes. Copy them anew or add others.")
     front_end = LogMel(recipe.front_end)
     train, validation = [], []
     for number, item in enumerate(decoded.clips, start=1):
@@ -101,7 +106,6 @@ def gather(recipe: Recipe, dataset: Dataset, on_progress: Progress) -> Examples:
             validation.append(Example(item.clip.name, log_mel(front_end, ten_seconds(item.waveform, recipe)), kept))
         on_progress("front end", number, len(decoded.clips))
     train.extend(_generate(recipe, front_end, labels, on_progress))
-    used = Dataset(tuple(item.clip for item in decoded.clips), labels)
     return Examples(labels, tuple(train), tuple(validation), used.clips, used.data_hash, len(decoded.broken))
 
 
@@ -115,7 +119,7 @@ def log_mel(front_end: LogMel, waveform: np.ndarray) -> np.ndarray:
     """Log-mel [T, F] of a waveform [S], float16 (0.06 dB at worst)."""
     with torch.no_grad():
         frames = front_end(torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))[None])
-    return frames[0, 0].numpy().astype(np.float16)
+    return np.asarray(frames[0, 0].numpy(), dtype=np.float16)
 
 
 def _trained_labels(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
@@ -138,7 +142,7 @@ def _trained_labels(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
 
 
 def _generate(recipe: Recipe, front_end: LogMel, labels: tuple[str, ...], on_progress: Progress) -> list[Example]:
-    kinds: dict[str, type[SmokeAlarm] | type[Siren]] = {"Alarm": SmokeAlarm, "Siren": Siren}
+    kinds: dict[str, type[SmokeAlarm | Siren]] = {"Alarm": SmokeAlarm, "Siren": Siren}
     rng = np.random.default_rng([recipe.seed, 1])
     examples = []
     for label, count in recipe.generated.items():

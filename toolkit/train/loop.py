@@ -22,7 +22,7 @@ from toolkit.specs.errors import UserError
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.space import Subnet
 from toolkit.supernet.norms import recalibrate
-from toolkit.supernet.supernet import Supernet
+from toolkit.supernet.supernet import Supernet, batch_norm
 from toolkit.train.batches import Batch, Batches
 from toolkit.train.checkpoint import load_checkpoint, save_checkpoint
 
@@ -81,7 +81,8 @@ class Training:
         save_checkpoint(path, self.net, optimizer, progress)
 
     def _optimizer(self) -> torch.optim.AdamW:
-        return torch.optim.AdamW(self.net.parameters(), self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)
+        recipe = self.recipe
+        return torch.optim.AdamW(self.net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
 
     def _teacher(self) -> Callable[[Tensor], Tensor]:
         """Probabilities [B, L] of the network that phase 1 left, normalized by recalibrated statistics."""
@@ -117,13 +118,18 @@ class Training:
             group["lr"] = self.recipe.learning_rate * one_cycle(step, steps)
         optimizer.zero_grad()
         self.net.train()
+        # The subnets share the static first block: it runs forward once, and backward once with their summed gradients.
+        stem = self.net.stem(inputs, batch_norm)
+        shared = stem.detach().requires_grad_()
         total = 0.0
         for subnet in subnets:
-            loss = functional.binary_cross_entropy_with_logits(self.net(inputs, subnet), targets) / len(subnets)
+            logits = self.net.after_stem(shared, subnet, batch_norm)
+            loss = functional.binary_cross_entropy_with_logits(logits, targets) / len(subnets)
             if not math.isfinite(loss.item()):
                 raise UserError(_not_finite(step, subnet, batch))
             loss.backward()
             total += loss.item()
+        stem.backward(shared.grad)
         optimizer.step()
         return total
 
@@ -144,5 +150,5 @@ def one_cycle(step: int, steps: int) -> float:
 def _not_finite(step: int, subnet: Subnet, batch: Batch) -> str:
     return (
         f"the loss is not a number at step {step}, subnet {subnet}, clips {'; '.join(batch.names)[:300]}. "
-        "The last checkpoint is kept; lower learning_rate and use --resume."
+        "The last checkpoint is kept. Look at these clips, or lower learning_rate and train into another --out."
     )

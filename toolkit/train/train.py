@@ -14,6 +14,7 @@ import torch
 import toolkit
 from toolkit.audio.clip import Clip
 from toolkit.audio.dataset import Dataset
+from toolkit.progress import Progress
 from toolkit.specs.files import new_file, sha256, write_text
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.run import CARD, CREDITS, MANIFEST, NORMS, SUBNETS, WEIGHTS, Run, RunManifest, write_results
@@ -25,7 +26,6 @@ from toolkit.train.card import model_card
 from toolkit.train.evaluate import decide, results_of, score_all
 from toolkit.train.examples import Examples, gather
 from toolkit.train.loop import Training, calibration_frames
-from toolkit.train.progress import Progress
 
 WORK = "work"
 """Folder inside the Run that holds checkpoints; not needed once the Run is written."""

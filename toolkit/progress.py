@@ -1,6 +1,6 @@
-"""Progress bars of a training on stderr: what is being done, how far it is, the time left, the loss.
+"""Progress bars on stderr: what is being done, how far it is, the time left.
 
-Proved by tests/train/test_train.py.
+Proved by tests/test_progress.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
 Item = TypeVar("Item")
 

@@ -1,0 +1,109 @@
+"""A bundle hears audio from end to end, through real model files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fakes_bundle import HOP, RATE_HZ, fake_bundle
+from toolkit.listen.ear import Ear
+from toolkit.listen.events import Event
+from toolkit.specs.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with a clip file."""
+    return fake_bundle(tmp_path_factory.mktemp("bundles") / "clip")
+
+
+def scene(seconds: float, *bangs: tuple[float, float]) -> np.ndarray:
+    """Near silence with loud spans, from and to in seconds."""
+    samples = np.random.default_rng(0).uniform(-0.01, 0.01, round(seconds * RATE_HZ)).astype(np.float32)
+    for start, stop in bangs:
+        samples[round(start * RATE_HZ) : round(stop * RATE_HZ)] = 0.9
+    return samples
+
+
+def events_of(ear: Ear, chunks: list[np.ndarray]) -> list[Event]:
+    """All events of a stream."""
+    return [event for moment in ear.hear(chunks) for event in moment.ended]
+
+
+def test_events_are_where_the_sounds_are(bundle: Path) -> None:
+    """Two bangs come out as two events with times to a hop and the model's confidence."""
+    events = [event for event in events_of(Ear(bundle), [scene(6, (1.0, 1.6), (4.0, 4.3))]) if event.label == "Loud"]
+    times = np.array([(event.start_s, event.end_s) for event in events])
+    assert times == pytest.approx(np.array([(1.0, 1.6), (4.0, 4.3)]), abs=0.1001)
+    assert all(event.confidence > 0.99 for event in events)
+
+
+@settings(max_examples=20)
+@given(cuts=st.lists(st.integers(0, 3 * RATE_HZ), max_size=20).map(sorted))
+def test_any_chunking_gives_the_same_events(bundle: Path, cuts: list[int]) -> None:
+    """The events do not depend on how the audio was cut."""
+    samples = scene(3, (0.5, 0.77), (2.2, 3.0))
+    assert events_of(Ear(bundle), np.split(samples, cuts)) == events_of(Ear(bundle), [samples])
+
+
+def test_audio_shorter_than_a_window_is_heard(bundle: Path) -> None:
+    """A tenth of a second gives its event, within its own length."""
+    events = events_of(Ear(bundle), [scene(0.1, (0.02, 0.1))])
+    (loud,) = [event for event in events if event.label == "Loud"]
+    assert (loud.start_s, loud.end_s) == (0.0, 0.1)
+
+
+def test_a_stream_file_is_taken_before_a_clip_file(tmp_path: Path) -> None:
+    """Where the bundle can stream it streams, and hears the same bang."""
+    ear = Ear(fake_bundle(tmp_path / "both", ("clip", "stream")))
+    assert ear.file.mode == "stream"
+    loud = [event for event in events_of(ear, [scene(4, (1.0, 1.6))]) if event.label == "Loud"]
+    assert [event.start_s for event in loud] == [1.0]
+
+
+def test_the_precision_is_ones_choice(tmp_path: Path) -> None:
+    """`precision` takes that file; one that is not there is named with those that are."""
+    folder = fake_bundle(tmp_path / "two", precisions=("int8", "fp32"))
+    assert Ear(folder).file.precision == "int8"
+    assert Ear(folder, "fp32").file.precision == "fp32"
+    with pytest.raises(UserError, match=r"no fp16 .*it has tflite int8 clip, tflite fp32 clip"):
+        Ear(folder, "fp16")
+
+
+def test_a_threshold_replaces_all(bundle: Path) -> None:
+    """With a threshold that no score reaches there are no events; with the bundle's own there are."""
+    samples = scene(2)
+    samples[RATE_HZ : RATE_HZ + HOP] = 0.5
+    assert "Loud" in {event.label for event in events_of(Ear(bundle), [samples])}
+    assert "Loud" not in {event.label for event in events_of(Ear(bundle, threshold=0.75), [samples])}
+
+
+def test_the_cost_is_measured(bundle: Path) -> None:
+    """Decisions are counted, times are ordered and above zero, and the share of a core comes with them."""
+    ear = Ear(bundle)
+    moments = list(ear.hear([scene(3)]))
+    cost = ear.cost()
+    assert 30 <= cost.decisions <= 35
+    assert len(moments) == cost.decisions + 1
+    assert 0 < cost.inference_p50_ms <= cost.inference_p90_ms
+    assert cost.core_share > 0
+    assert ear.heard_s == 3.0
+
+
+@pytest.mark.parametrize("harm", ["model", "labels", "manifest", "no manifest"])
+def test_a_damaged_bundle_is_refused(tmp_path: Path, harm: str) -> None:
+    """One byte changed in a file, or a file gone, is found before anything is heard."""
+    folder = fake_bundle(tmp_path / "bundle")
+    if harm == "no manifest":
+        (folder / "manifest.json").unlink()
+    else:
+        name = {"model": "clip-int8.tflite", "labels": "labels.txt", "manifest": "manifest.json"}[harm]
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        (folder / name).write_bytes(content)
+    with pytest.raises(UserError):
+        Ear(folder)

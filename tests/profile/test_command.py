@@ -1,0 +1,125 @@
+"""The verb: what people type, what they read, and what wrong input is answered with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.fakes import fake_run
+from toolkit.profile.__main__ import main
+from toolkit.specs.cost import CostTable
+from toolkit.specs.errors import TransientDeviceError
+from toolkit.specs.run import Run
+from toolkit.targets.local import LocalTarget
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Run to profile."""
+    return fake_run(tmp_path_factory.mktemp("run"))
+
+
+def call(*arguments: str | Path) -> Result:
+    """The verb's exit code and output."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_without_a_target_the_tables_are_modelled_and_say_so(run: Path, tmp_path: Path) -> None:
+    """Four tables, every row modelled; on screen too, where the error band would stand."""
+    result = call("--device", "rpi4", "--run", run, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "MODELLED from published figures, nothing was measured. Error band: not validated." in result.stdout
+    tables = [CostTable.load(path) for path in (tmp_path / "tables").iterdir()]
+    expected = {(mode, precision) for mode in ("stream", "clip") for precision in ("int8", "fp32")}
+    assert {(table.key.mode, table.key.precision) for table in tables} == expected
+    assert {table.kinds for table in tables} == {("modelled",)}
+
+
+def test_json_is_one_document_with_every_table(run: Path, tmp_path: Path) -> None:
+    """Its figures are the sums over the table's rows."""
+    options = ("--mode", "stream", "--precision", "int8", "--json")
+    result = call("--device", "pixel7", "--run", run, "--out", tmp_path, *options)
+    (answer,) = json.loads(result.stdout)["tables"]
+    table = CostTable.load(Path(answer["path"]))
+    assert answer["rows"] == {"modelled": len(table.rows)}
+    assert answer["error_band"] == "not validated"
+    space = table.key.space
+    layers = space.layers(space.largest, Run.open(run).manifest.front_end, table.key.label_count, "stream")
+    latency_ms = sum(table.row(layer).latency_us for layer in layers) / 1e3
+    assert answer["sums"]["largest"]["latency_ms"] == pytest.approx(latency_ms)
+    assert answer["sums"]["largest"]["core_share"] == pytest.approx(latency_ms / 960)
+    assert answer["sums"]["smallest"]["latency_ms"] < latency_ms
+
+
+def test_measures_this_machine(tiny_run: Path, packs: Path, tmp_path: Path) -> None:
+    """With the local target every layer of the space is measured in LiteRT, int8 and fp32; a quick pass says so."""
+    shutil.copytree(packs, tmp_path / "packs")
+    options = ("--mode", "stream", "--quick", "--run", tiny_run, "--out", tmp_path)
+    result = call("--target", "local", *options)
+    assert result.exit_code == 0, result.output
+    assert "quick: 2 rounds" in result.stdout
+    tables = {table.key.precision: table for table in map(CostTable.load, (tmp_path / "tables").iterdir())}
+    assert set(tables) == {"int8", "fp32"}
+    for table in tables.values():
+        assert table.kinds == ("measured",)
+        assert table.key.device == "host"
+        layers = table.key.space.all_layers(Run.open(tiny_run).manifest.front_end, table.key.label_count, "stream")
+        assert [row.layer for row in table.rows.values()] == list(layers)
+
+
+def test_a_run_that_is_cut_short_leaves_no_table(
+    tiny_run: Path, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither half of one nor a temporary file; the exit code says that a device failed."""
+    shutil.copytree(packs, tmp_path / "packs")
+
+    def lost(*_: object) -> None:
+        raise TransientDeviceError("the cable was pulled. Plug it in and profile again.")
+
+    monkeypatch.setattr(LocalTarget, "run_agent", lost)
+    options = ("--mode", "stream", "--precision", "int8", "--run", tiny_run, "--out", tmp_path)
+    result = call("--target", "local", *options)
+    assert result.exit_code == 4
+    assert "the cable was pulled" in result.stderr
+    assert not (tmp_path / "tables").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "which device"),
+        (("--device", "rpi"), "Did you mean rpi4?"),
+        (("--device", "host"), "must be measured"),
+        (("--device", "rpi4", "--target", "ssh://pi@garden"), "not there yet"),
+        (("--target", "moon"), "known: local"),
+        (("--device", "rpi4", "--run", "nowhere"), "holds no Run"),
+        (("--device", "rpi4", "--devices", "wrong"), "did you mean title"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_2(
+    arguments: tuple[str, ...], message: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written, and nobody sees a traceback."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wrong").mkdir()
+    (tmp_path / "wrong" / "rpi4.toml").write_text('name = "rpi4"\ntitel = "a board"\n')
+    before = set(tmp_path.rglob("*"))
+    result = call(*(arguments if "--run" in arguments else (*arguments, "--run", str(run))))
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_an_arm_device_is_not_measured_on_something_else(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that says rpi4 was not made on a PC."""
+    monkeypatch.setattr(LocalTarget, "machine", lambda _: "x86_64")
+    result = call("--device", "rpi4", "--target", "local", "--run", run, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "rpi4 has Cortex-A72 cores, the target is x86_64" in result.stderr

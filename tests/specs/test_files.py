@@ -1,0 +1,142 @@
+"""A file or folder is there whole or not at all, whatever happens while it is written."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from toolkit.specs.errors import UserError
+from toolkit.specs.files import new_file, new_folder, sha256, write_text
+
+HALFWAY = """
+import sys, time
+from pathlib import Path
+from toolkit.specs.files import {writer}
+with {writer}(Path(sys.argv[1])) as temporary:
+    target = temporary if "{writer}" == "new_file" else temporary / "part.txt"
+    with target.open("w") as file:
+        file.write("new " * 1000)
+        file.flush()
+        print("halfway", flush=True)
+        time.sleep(60)
+"""
+FOR_EVER = """
+import sys
+from pathlib import Path
+from toolkit.specs.files import write_text
+while True:
+    for letter in "abc":
+        write_text(Path(sys.argv[1]), letter * 500_000)
+"""
+
+
+def names(folder: Path) -> set[str]:
+    """What lies in a folder."""
+    return {path.name for path in folder.iterdir()}
+
+
+def break_off(path: Path, error: type[BaseException]) -> None:
+    """Write a little, then fail."""
+    path.write_text("half")
+    raise error
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    """Until the block ends the path does not exist; then it holds what was written, and folders on the way are made."""
+    path = tmp_path / "a" / "b" / "file.txt"
+    with new_file(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert names(path.parent) == {"file.txt"}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_error_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
+    """When the block fails or is interrupted, the old file is untouched and nothing else is left."""
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with pytest.raises(error), new_file(path) as temporary:
+        break_off(temporary, error)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == {"file.txt"}
+
+
+def test_a_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    """A new folder replaces the old one as a whole; files of the old one do not stay."""
+    path = tmp_path / "bundle"
+    for name in ("first", "second"):
+        with new_folder(path) as temporary:
+            (temporary / name).write_text(name)
+    assert names(path) == {"second"}
+    assert names(tmp_path) == {"bundle"}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_folder(tmp_path: Path, error: type[BaseException]) -> None:
+    """When the block fails, the old folder is untouched and nothing else is left."""
+    path = tmp_path / "bundle"
+    with new_folder(path) as temporary:
+        (temporary / "old").write_text("old")
+    with pytest.raises(error), new_folder(path) as temporary:
+        break_off(temporary / "half", error)
+    assert names(path) == {"old"}
+    assert names(tmp_path) == {"bundle"}
+
+
+@pytest.mark.parametrize("writer", ["new_file", "new_folder"])
+def test_kill_while_writing_leaves_the_old(tmp_path: Path, writer: str) -> None:
+    """A process killed with SIGKILL in the middle of writing leaves what was there before, byte for byte."""
+    path = tmp_path / "target"
+    if writer == "new_file":
+        write_text(path, "old")
+    else:
+        with new_folder(path) as temporary:
+            (temporary / "part.txt").write_text("old")
+    command = [sys.executable, "-c", HALFWAY.format(writer=writer), str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "halfway\n"
+        process.send_signal(signal.SIGKILL)
+    assert (path if writer == "new_file" else path / "part.txt").read_text() == "old"
+    assert {name for name in names(tmp_path) if not name.startswith(".")} == {"target"}
+
+
+@pytest.mark.parametrize("wait_seconds", [0.0, 0.013, 0.05])
+def test_a_reader_never_sees_half_a_file(tmp_path: Path, wait_seconds: float) -> None:
+    """While a process writes a file over and over, and after it was killed, each read finds a whole one."""
+    path = tmp_path / "target.txt"
+    wholes = {letter * 500_000 for letter in "abc"}
+    with subprocess.Popen([sys.executable, "-c", FOR_EVER, str(path)]) as process:
+        while not path.exists():
+            time.sleep(0.001)
+        for _ in range(50):
+            assert path.read_text() in wholes
+        time.sleep(wait_seconds)
+        process.send_signal(signal.SIGKILL)
+    assert path.read_text() in wholes
+
+
+def test_places_that_cannot_be_written_are_one_clear_error(tmp_path: Path) -> None:
+    """A file where a folder should be gives a UserError that names the option to use."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="--out"), new_file(tmp_path / "file" / "below"):
+        pytest.fail("the block runs although nothing can be written")
+    for path in (tmp_path / "file" / "below", tmp_path / "file"):
+        with pytest.raises(UserError, match="--out"), new_folder(path):
+            pytest.fail("the block runs although nothing can be written")
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    """The digest of a file is SHA-256 of its bytes.
+
+    Source: FIPS 180-4 example, the text "abc".
+    """
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

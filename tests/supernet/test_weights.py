@@ -1,0 +1,135 @@
+"""Weights and norms of a Run come back as they were written, or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from tests.fakes import LABELS, fake_run
+from tests.supernet.built import log_mel, supernet
+from toolkit.specs.errors import MismatchError, UserError
+from toolkit.specs.files import sha256
+from toolkit.specs.front_end import FrontEndSpec
+from toolkit.specs.run import MANIFEST, NORMS, WEIGHTS, Run, RunManifest
+from toolkit.specs.space import preset_space
+from toolkit.supernet.norms import StoredNorms, recalibrate
+from toolkit.supernet.supernet import Supernet
+from toolkit.supernet.weights import load_weights, round_to_half, save_weights
+
+
+def edit(folder: Path, **changes: object) -> Run:
+    """Change the manifest's fields, give it the hashes of the files as they are, and open the Run."""
+    manifest = RunManifest.load(folder / MANIFEST)
+    hashes = {name: sha256(folder / name) for name in (WEIGHTS, NORMS)}
+    manifest.model_copy(update=changes | {"sha256": hashes}).save(folder / MANIFEST)
+    return Run.open(folder)
+
+
+def make(folder: Path) -> tuple[Supernet, StoredNorms, Run]:
+    """A supernet, its norms and the Run that holds them."""
+    net = supernet("ew-ed-22x", mel_bins=64, labels=len(LABELS))
+    round_to_half(net)
+    norms = recalibrate(net, log_mel(2, 16, seed=1, mel_bins=64), list(net.space.subnets())[::9])
+    fake_run(folder)
+    save_weights(folder, net, norms)
+    return net, norms, edit(folder)
+
+
+def test_weights_and_norms_round_trip(tmp_path: Path) -> None:
+    """What was rounded to float16 comes back to the bit, statistics come back in full, and so do the scores."""
+    net, norms, run = make(tmp_path)
+    loaded, loaded_norms = load_weights(run)
+    assert not loaded.training
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in loaded.state_dict().items())
+    assert set(loaded_norms.moments) == set(norms.moments)
+    for path, moments in norms.moments.items():
+        assert all(torch.equal(one, other) for one, other in zip(loaded_norms.at(path), moments, strict=True))
+    frames, subnet = log_mel(2, 16, seed=2, mel_bins=64), net.space.smallest
+    with torch.no_grad():
+        assert torch.equal(loaded(frames, subnet, loaded_norms), net(frames, subnet, norms))
+
+
+def test_weights_are_stored_in_half_precision(tmp_path: Path) -> None:
+    """The file takes two bytes a parameter, so rounding the network first is what makes the two equal."""
+    net, _, run = make(tmp_path)
+    count = sum(parameter.numel() for parameter in net.parameters())
+    assert 2 * count < (tmp_path / WEIGHTS).stat().st_size < 2 * count + 4096
+    fine = supernet("ew-ed-22x", mel_bins=64, labels=len(LABELS))
+    assert not torch.equal(fine.hidden.weight, net.hidden.weight)
+    assert torch.equal(fine.hidden.weight.half().float(), load_weights(run)[0].hidden.weight)
+
+
+@settings(max_examples=10)
+@given(data=st.data(), name=st.sampled_from((WEIGHTS, NORMS)))
+def test_a_changed_byte_is_found(data: st.DataObject, name: str) -> None:
+    """Wherever a byte of either file changes, the Run is refused with the file's name."""
+    with tempfile.TemporaryDirectory() as place:
+        run = make(Path(place))[2]
+        content = bytearray((run.folder / name).read_bytes())
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+        (run.folder / name).write_bytes(content)
+        with pytest.raises(UserError, match=f"{name} is damaged"):
+            load_weights(run)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, NORMS])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    """A Run without one of the files does not open."""
+    folder = make(tmp_path)[2].folder
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=f"{name} is missing"):
+        load_weights(Run.open(folder))
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, NORMS])
+@pytest.mark.parametrize("content", [b"", b"no tensors at all", b"\xff" * 64])
+def test_what_is_no_tensor_file_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    """A file that was never whole is refused even where the manifest was made for it."""
+    folder = make(tmp_path)[2].folder
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name} is damaged"):
+        load_weights(edit(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "tensor"),
+    [
+        ({"space": preset_space("ew-ed-22x", 16)}, r"blocks\.0\.0\."),
+        ({"labels": (*LABELS, "Zither")}, r"head\.bias"),
+        ({"front_end": FrontEndSpec(mel_bins=32)}, "input_norm_bias"),
+    ],
+)
+def test_weights_of_another_network_are_a_mismatch(tmp_path: Path, changes: dict[str, object], tensor: str) -> None:
+    """Weights of another space, label list or front end are refused; the error names a tensor and both shapes."""
+    folder = make(tmp_path)[2].folder
+    with pytest.raises(MismatchError, match=rf"another network: {tensor}.* has shape .*, expected "):
+        load_weights(edit(folder, **changes))
+
+
+def test_a_tensor_too_many_is_a_mismatch(tmp_path: Path) -> None:
+    """Tensors that the space has no place for are not left out silently."""
+    folder = make(tmp_path)[2].folder
+    save_file(load_file(folder / WEIGHTS) | {"another": torch.zeros(3)}, folder / WEIGHTS)
+    with pytest.raises(MismatchError, match="another has shape"):
+        load_weights(edit(folder))
+
+
+def test_nothing_half_written_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When writing fails, the old files stay as they were and no other file stands beside them."""
+    net, norms, run = make(tmp_path)
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
+
+    def fail(tensors: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("toolkit.supernet.weights.save_file", fail)
+    with pytest.raises(OSError, match="No space"):
+        save_weights(run.folder, net, norms)
+    assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before

@@ -1,0 +1,1 @@
+"""The whole chain on this machine, verb by verb, as a person would type it."""

@@ -1,0 +1,73 @@
+"""`python -m toolkit.export`: write a subnet as a bundle of runtime files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli import json_option, needs, print_json, verb
+
+if TYPE_CHECKING:
+    from toolkit.specs.device import Precision
+    from toolkit.specs.layer import Mode
+
+MODES: tuple[Mode, ...] = ("stream", "clip")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+
+
+@verb
+@click.option("--device", help="Export the latest pick for this device.")
+@click.option("--pick", "pick_file", type=click.Path(path_type=Path), help="Export this pick.")
+@click.option("--subnet", help="Export a subnet by its id, or `largest` or `smallest`.")
+@click.option("--run", "run_folder", type=click.Path(path_type=Path), help="Run folder.  [default: the committed Run]")
+@click.option("--mode", type=click.Choice((*MODES, "all")), default="all", show_default=True)
+@click.option("--precision", type=click.Choice((*PRECISIONS, "all")), default="int8", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+@click.option("--bundle", type=click.Path(path_type=Path), help="Folder of the bundle.  [default: OUT/bundles/NAME]")
+@json_option
+@needs("export", "export needs torch, litert-torch and ai-edge-quantizer")
+def main(
+    device: str | None,
+    pick_file: Path | None,
+    subnet: str | None,
+    run_folder: Path | None,
+    mode: str,
+    precision: str,
+    out: Path,
+    bundle: Path | None,
+    as_json: bool,
+) -> None:
+    """Write a subnet as a bundle: TFLite files with the front end inside, labels, golden vectors, manifest."""
+    from toolkit.export.export import Order, export
+    from toolkit.progress import Progress
+    from toolkit.specs.errors import UserError
+    from toolkit.specs.pick import Pick, latest_pick
+    from toolkit.specs.run import Run
+
+    if sum(given is not None for given in (device, pick_file, subnet)) != 1:
+        raise UserError("say what to export with one of --device NAME, --pick FILE and --subnet ID.")
+    modes = tuple(each for each in MODES if mode in (each, "all"))
+    precisions = tuple(each for each in PRECISIONS if precision in (each, "all"))
+    run = Run.open(run_folder)
+    if subnet is not None:
+        order, name = Order(run, run.manifest.space.parse(subnet), modes, precisions), subnet
+    else:
+        path, pick = (pick_file, Pick.load(pick_file)) if pick_file else latest_pick(device or "", out)
+        click.echo(f"pick: {path}", err=True)
+        order, name = Order.of_pick(run, pick, modes, precisions), f"{pick.device}-{pick.subnet}"
+    folder = bundle or out / "bundles" / name
+    with Progress() as progress:
+        manifest = export(order, folder, progress.count)
+    if as_json:
+        print_json({"bundle": str(folder), "subnet": manifest.subnet, "files": [f.model_dump() for f in manifest.files]})
+        return
+    click.echo(f"bundle: {folder}  (subnet {manifest.subnet}, {len(manifest.labels)} labels)")
+    for file in manifest.files:
+        click.echo(f"  {file.name}  {file.size_bytes / 1e6:.2f} MB")
+    click.echo(f"next: python -m toolkit.verify --bundle {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Write a Bundle: extract the subnet, lower each file, describe it all in a manifest. Whole or not at all.
+
+Proved by tests/export/test_export.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+
+import toolkit
+from toolkit.audio.scene import demo_scene
+from toolkit.export.modules import ClipModule, StreamModule, piece, tap_ranges
+from toolkit.frontend import LogMel
+from toolkit.lower.piece import Piece
+from toolkit.lower.tflite import lower_tflite
+from toolkit.lower.tflite_int8 import quantize_int8
+from toolkit.specs.bundle import GOLDEN, LABELS, MANIFEST, BundleFile, BundleManifest, TensorSpec
+from toolkit.specs.device import Precision
+from toolkit.specs.errors import MismatchError, UserError
+from toolkit.specs.files import new_folder, sha256
+from toolkit.specs.front_end import FrontEndSpec
+from toolkit.specs.layer import Mode
+from toolkit.specs.pick import Pick
+from toolkit.specs.run import Run
+from toolkit.specs.space import CLIP_SECONDS, STREAM_CHUNK_FRAMES, Subnet
+from toolkit.supernet.static import StaticNet
+from toolkit.supernet.streaming import StreamingNet
+from toolkit.supernet.weights import load_weights
+
+GOLDEN_SEED = 1
+FLOAT_AFTER = {"clip": (), "stream": ("frequency_mean",)}
+"""Where int8 ends: a stream's time pooling divides by a count that int8 cannot hold."""
+_INT16_FULL_SCALE = 32_767
+
+Say = Callable[[str, int, int], None]
+"""Called with what is being made, how many files are done, how many there are."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to export."""
+
+    run: Run
+    subnet: Subnet
+    modes: tuple[Mode, ...]
+    precisions: tuple[Precision, ...]
+    pick: Pick | None = None
+
+    @classmethod
+    def of_pick(cls, run: Run, pick: Pick, modes: tuple[Mode, ...], precisions: tuple[Precision, ...]) -> Order:
+        """The order for a Pick.
+
+        Raises:
+            MismatchError: the Pick was made from another Run.
+        """
+        if pick.run_hash != run.hash:
+            raise MismatchError(
+                f"the pick was made from Run {pick.run_name} ({pick.run_hash}), this Run is {run.manifest.name} "
+                f"({run.hash}). Search again: python -m toolkit.search --device {pick.device}"
+            )
+        return cls(run, run.manifest.space.parse(pick.subnet), modes, precisions, pick)
+
+
+def load_subnet(run: Run, subnet: Subnet) -> StaticNet:
+    """A static subnet of a Run; raises as `load_weights` does."""
+    net, norms = load_weights(run)
+    return StaticNet.extract(net, subnet, norms)
+
+
+def export(order: Order, out: Path, say: Say) -> BundleManifest:
+    """Write the bundle of `order` to the folder `out`.
+
+    Raises:
+        UserError: a format's library is missing, a conversion fails, or the Run is damaged; no bundle is left behind.
+    """
+    manifest = order.run.manifest
+    front_end, net = LogMel(manifest.front_end), load_subnet(order.run, order.subnet)
+    with torch.no_grad(), new_folder(out) as folder:
+        files = list(_files(order, front_end, net, folder, say))
+        (folder / LABELS).write_text("".join(f"{label}\n" for label in manifest.labels), encoding="utf-8")
+        save_file(golden(front_end, net, order.modes), folder / GOLDEN)
+        bundle = BundleManifest(
+            name=out.name,
+            subnet=order.subnet.id,
+            run_name=manifest.name,
+            run_hash=order.run.hash,
+            pick=order.pick,
+            labels=manifest.labels,
+            decisions=manifest.decisions,
+            front_end=manifest.front_end,
+            front_end_fingerprint=manifest.front_end.fingerprint,
+            window_samples=CLIP_SECONDS * manifest.front_end.sample_rate_hz,
+            hop_samples=STREAM_CHUNK_FRAMES * manifest.front_end.hop_samples,
+            files=tuple(files),
+            other_sha256={name: sha256(folder / name) for name in (LABELS, GOLDEN)},
+            toolkit_version=toolkit.__version__,
+        )
+        bundle.save(folder / MANIFEST)
+    return bundle
+
+
+def _files(order: Order, front_end: LogMel, net: StaticNet, folder: Path, say: Say) -> Iterator[BundleFile]:
+    total, done = len(order.modes) * len(order.precisions), 0
+    ranges = order.run.result(order.subnet).ranges
+    for mode in order.modes:
+        say("export", done, total)
+        what = piece(mode, front_end, net)
+        lowered = lower_tflite(what)
+        for precision in order.precisions:
+            model = lowered
+            if precision == "int8":
+                model = quantize_int8(lowered, tap_ranges(what, ranges), FLOAT_AFTER[mode])
+            name = f"{mode}.{precision}.tflite"
+            (folder / name).write_bytes(model)
+            done += 1
+            say("export", done, total)
+            yield BundleFile(
+                name=name,
+                runtime="tflite",
+                precision=precision,
+                mode=mode,
+                inputs=tuple(
+                    TensorSpec(name=name, shape=file_shape(tensor))
+                    for name, tensor in zip(what.input_names, what.example_inputs, strict=True)
+                ),
+                outputs=tuple(_outputs(what)),
+                size_bytes=len(model),
+                sha256=sha256(folder / name),
+            )
+
+
+def _outputs(what: Piece) -> Iterator[TensorSpec]:
+    results = what.module(*what.example_inputs)
+    for name, tensor in zip(what.output_names, results, strict=False):
+        yield TensorSpec(name=name, shape=file_shape(tensor))
+
+
+def file_shape(tensor: torch.Tensor) -> tuple[int, ...]:
+    """Shape of a tensor in a TFLite file, where [B, C, T, F] stands as [B, T, F, C]."""
+    shape = tuple(tensor.shape)
+    return (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape
+
+
+def golden(front_end: LogMel, net: StaticNet, modes: Sequence[Mode]) -> dict[str, np.ndarray]:
+    """10 s of a synthesized scene as int16 samples, and PyTorch's scores on it: `clip` [1, L], `stream` [chunks, L]."""
+    samples = golden_samples(front_end.spec)
+    vectors = {"samples": samples}
+    waveform = torch.from_numpy(to_float(samples))[None]
+    if "clip" in modes:
+        vectors["clip"] = ClipModule(front_end, net)(waveform)[0].numpy()
+    if "stream" in modes:
+        vectors["stream"] = stream_scores(front_end, net, waveform)
+    return vectors
+
+
+def golden_samples(spec: FrontEndSpec) -> np.ndarray:
+    """The scene's first 10 s, int16 [S]."""
+    scene = demo_scene(spec.sample_rate_hz, GOLDEN_SEED).waveform[: CLIP_SECONDS * spec.sample_rate_hz]
+    return np.round(scene * _INT16_FULL_SCALE).astype(np.int16)
+
+
+def to_float(samples: np.ndarray) -> np.ndarray:
+    """Int16 samples as float32 in -1 to 1."""
+    return samples.astype(np.float32) / np.float32(_INT16_FULL_SCALE)
+
+
+def stream_scores(front_end: LogMel, net: StaticNet, waveform: torch.Tensor) -> np.ndarray:
+    """PyTorch's scores [chunks, L] after each whole chunk of a waveform [1, S]."""
+    streaming = StreamingNet(net, front_end.delay_frames)
+    module = StreamModule(front_end, streaming)
+    hop = STREAM_CHUNK_FRAMES * front_end.spec.hop_samples
+    state = (front_end.initial_state(), *streaming.initial_state())
+    scores = []
+    with torch.no_grad():
+        for start in range(0, waveform.shape[1] - hop + 1, hop):
+            result, _, *new_state = module(waveform[:, start : start + hop], *state)
+            state = tuple(new_state)
+            scores.append(result[0].numpy())
+    if not scores:
+        raise UserError(f"found {waveform.shape[1]} samples, expected at least one chunk of {hop}.")
+    return np.stack(scores)
