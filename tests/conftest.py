@@ -23,3 +23,11 @@ def recordings() -> Path:
         found = f"AEC_DATA={folder!r} names no folder with a manifest.csv."
         pytest.fail(f"{found} Run these tests with: AEC_DATA=FOLDER make test-recordings", pytrace=False)
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a Run that was trained for two steps on made-up sounds; not to be changed."""
+    from tests.tiny_run import make_tiny_run
+
+    return make_tiny_run(tmp_path_factory.mktemp("tiny"))

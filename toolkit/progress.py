@@ -20,8 +20,10 @@ class Progress:
     """Bars that appear as work is reported, one for each kind of work."""
 
     def __init__(self) -> None:
+        console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bars = Bars(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True))
+        note = TextColumn("{task.fields[note]}")
+        self._bars = Bars(*columns, note, console=console, transient=True, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:

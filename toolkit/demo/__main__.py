@@ -10,7 +10,9 @@ from toolkit.cli import json_option, needs, print_json, verb
 
 
 @verb
-@click.option("--audio", type=click.Path(path_type=Path), help="A recording to listen to.  [default: a synthesized scene]")
+@click.option(
+    "--audio", type=click.Path(path_type=Path), help="A recording to listen to.  [default: a synthesized scene]"
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 @json_option
 @needs("export", "the demo needs all extras: train, export, device")

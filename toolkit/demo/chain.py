@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.audio.decode import read_audio, write_wav
+from toolkit.audio.decode import stream_audio, write_wav
 from toolkit.audio.scene import demo_scene
 from toolkit.specs.bundle import CERTIFICATE, BundleManifest
 from toolkit.specs.certificate import Certificate
@@ -35,17 +35,21 @@ def run_chain(audio: Path | None, out: Path) -> dict[str, str]:
         scene = demo_scene(run.manifest.front_end.sample_rate_hz, SCENE_SEED)
         write_wav(audio, scene.waveform, scene.sample_rate_hz)
         said = ", ".join(f"{event.label} {event.start_s:.1f}-{event.end_s:.1f} s" for event in scene.events)
-        click.echo(f"No recording was given: {audio} is synthesized by the code, no sound in it was recorded. It holds {said}.")
+        click.echo(
+            f"No recording was given: {audio} is synthesized by the code, no sound in it was recorded. It holds {said}."
+        )
     else:
-        read_audio(audio, run.manifest.front_end.sample_rate_hz)  # a wrong file is better named now than after a minute
-    common = ["--out", str(out)]
-    _type("profile", "--device", "host", "--target", "local", "--mode", "stream", "--precision", "int8", "--quick", *common)
-    _type("search", "--device", "host", *common)
+        rate = run.manifest.front_end.sample_rate_hz
+        next(stream_audio(audio, rate, rate))  # a wrong file is better named now than after a minute
+    to_out = f"--out {shlex.quote(str(out))}"
+    _type(f"profile --device host --target local --mode stream --precision int8 --quick {to_out}")
+    _type(f"search --device host {to_out}")
     _, pick = latest_pick("host", out)
     bundle = out / "bundles" / f"host-{pick.subnet}"
-    _type("export", "--device", "host", *common)
-    _type("verify", "--bundle", str(bundle))
-    heard = _type("listen", "--bundle", str(bundle), "--wav", str(audio), "--json", keep_output=True)
+    of_bundle = f"--bundle {shlex.quote(str(bundle))}"
+    _type(f"export --device host {to_out}")
+    _type(f"verify {of_bundle}")
+    heard = _type(f"listen {of_bundle} --wav {shlex.quote(str(audio))} --json", keep_output=True)
     result = json.loads(heard)
     for event in result["events"]:
         click.echo(f"{event['start_s']:8.2f} - {event['end_s']:8.2f} s  {event['confidence']:.2f}  {event['label']}")
@@ -64,11 +68,12 @@ def run_chain(audio: Path | None, out: Path) -> dict[str, str]:
     }
 
 
-def _type(name: str, *arguments: str, keep_output: bool = False) -> str:
-    """Run `python -m toolkit.NAME ARGUMENTS`, the command shown first; a verb that fails ends the demo with its code."""
-    click.secho(f"\n$ python -m toolkit.{name} {shlex.join(arguments)}", bold=True)
+def _type(line: str, *, keep_output: bool = False) -> str:
+    """Run `python -m toolkit.LINE`, the command shown first; a verb that fails ends the demo with its exit code."""
+    click.secho(f"\n$ python -m toolkit.{line}", bold=True)
+    name, *arguments = shlex.split(line)
     command = [sys.executable, "-m", f"toolkit.{name}", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE if keep_output else None, text=True)  # noqa: S603
+    done = subprocess.run(command, stdout=subprocess.PIPE if keep_output else None, text=True, check=False)
     if done.returncode:
         sys.exit(done.returncode)
     return done.stdout or ""

@@ -24,8 +24,13 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 @click.option("--run", "run_folder", type=click.Path(path_type=Path), help="Run folder.  [default: the committed Run]")
 @click.option("--mode", type=click.Choice((*MODES, "all")), default="all", show_default=True)
 @click.option("--precision", type=click.Choice((*PRECISIONS, "all")), default="int8", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
-@click.option("--bundle", type=click.Path(path_type=Path), help="Folder of the bundle.  [default: OUT/bundles/NAME]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("out"),
+    show_default=True,
+    help="Picks are read from OUT/picks, the bundle goes to OUT/bundles.",
+)
 @json_option
 @needs("export", "export needs torch, litert-torch and ai-edge-quantizer")
 def main(
@@ -36,7 +41,6 @@ def main(
     mode: str,
     precision: str,
     out: Path,
-    bundle: Path | None,
     as_json: bool,
 ) -> None:
     """Write a subnet as a bundle: TFLite files with the front end inside, labels, golden vectors, manifest."""
@@ -57,11 +61,13 @@ def main(
         path, pick = (pick_file, Pick.load(pick_file)) if pick_file else latest_pick(device or "", out)
         click.echo(f"pick: {path}", err=True)
         order, name = Order.of_pick(run, pick, modes, precisions), f"{pick.device}-{pick.subnet}"
-    folder = bundle or out / "bundles" / name
+    folder = out / "bundles" / name
     with Progress() as progress:
         manifest = export(order, folder, progress.count)
     if as_json:
-        print_json({"bundle": str(folder), "subnet": manifest.subnet, "files": [f.model_dump() for f in manifest.files]})
+        print_json(
+            {"bundle": str(folder), "subnet": manifest.subnet, "files": [f.model_dump() for f in manifest.files]}
+        )
         return
     click.echo(f"bundle: {folder}  (subnet {manifest.subnet}, {len(manifest.labels)} labels)")
     for file in manifest.files:

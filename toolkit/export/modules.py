@@ -38,7 +38,7 @@ class ClipModule(nn.Module):
 
 
 class StreamModule(nn.Module):
-    """One chunk of waveform [1, S] and the state to scores [1, L], the chunk's log-mel [1, 1, T, F] and the new state."""
+    """One chunk of waveform [1, S] and the state to scores [1, L], log-mel [1, 1, T, F] and the new state."""
 
     def __init__(self, front_end: LogMel, net: StreamingNet, taps: tuple[str, ...] = ()) -> None:
         super().__init__()

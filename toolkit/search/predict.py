@@ -21,8 +21,8 @@ def predict(
     """The cost of one inference in the table's mode.
 
     Latency is the sum of the rows. Memory is the largest row's activations, because layers run one after the other,
-    plus the constants of all rows, plus the runtime itself where the table knows it. Every figure rests on all rows
-    of the subnet, so it is of the weakest kind among them.
+    plus the constants of all rows, plus the runtime itself where the table knows it. Latency is of the weakest kind
+    among the rows; bytes are counted from shapes, so memory and file are modelled whatever the rows are.
 
     Raises:
         MismatchError: the table was made for another space, front end or label count, or lacks a layer.
@@ -42,8 +42,8 @@ def predict(
     return PredictedCost(
         latency_ms=Figure(value=latency_ms, kind=kind),
         core_share=core_share,
-        memory_mb=Figure(value=memory_bytes / BYTES_PER_MB, kind=kind),
-        file_mb=Figure(value=file_bytes / BYTES_PER_MB, kind=kind),
+        memory_mb=Figure(value=memory_bytes / BYTES_PER_MB, kind="modelled"),
+        file_mb=Figure(value=file_bytes / BYTES_PER_MB, kind="modelled"),
         params=sum(layer.params for layer in layers),
         macs=sum(layer.macs for layer in layers),
     )

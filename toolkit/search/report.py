@@ -61,14 +61,17 @@ def next_command(question: Question) -> str:
 def _figures(answer: Answer) -> Table:
     predicted, budget = answer.pick.predicted, answer.pick.budget
     table = Table("", "predicted", "budget", "known by", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    known = _KNOWN_BY[predicted.latency_ms.kind]
     for bound in BOUNDS:
         figure, limit = bound.figure(predicted), getattr(budget, bound.field)
         if figure is None or (bound.is_least and limit is None):
             continue
-        counted = bound.field.endswith(("params", "macs"))
+        known = _KNOWN_BY[predicted.latency_ms.kind]
+        if bound.field.endswith(("params", "macs")):
+            known = "counted, exact"
+        elif bound.field.endswith("_mb"):
+            known = "counted from shapes, not measured"
         allowed = "" if limit is None else ("at least " if bound.is_least else "at most ") + bound.text(limit)
-        table.add_row(bound.title, bound.text(figure), allowed, "counted, exact" if counted else known)
+        table.add_row(bound.title, bound.text(figure), allowed, known)
     table.add_row("mAP", f"{answer.pick.mean_average_precision:.3f}", "", "validation, before quantization")
     return table
 

@@ -139,7 +139,7 @@ class Labelled:
         self._pytorch: dict[str, Scores] = {}
 
     def score(self, recipient: Recipient) -> LabelledScore:
-        """mAP of one file and of PyTorch in the same mode."""
+        """Mean average precision of one file and of PyTorch in the same mode."""
         mode = recipient.file.mode
         if mode not in self._pytorch:
             self._pytorch[mode] = self._all(f"PyTorch {mode}", lambda samples: self.reference.scores(mode, samples))
