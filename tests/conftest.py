@@ -31,3 +31,19 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny_run import make_tiny_run
 
     return make_tiny_run(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def calibrated_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Run, its smallest subnet with activation ranges that fit the tests' sounds; not to be changed."""
+    from tests.tiny_bundle import calibrate
+
+    return calibrate(tiny_run, tmp_path_factory.mktemp("calibrated") / "run")
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bundle of that Run's smallest subnet, in every mode and precision; not to be changed."""
+    from tests.tiny_bundle import make_tiny_bundle
+
+    return make_tiny_bundle(calibrated_run, tmp_path_factory.mktemp("out"))

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from toolkit.frontend import STREAM_CHUNK_FRAMES, LogMel, feature_error
 from toolkit.specs.front_end import FrontEndSpec
 
-pytestmark = pytest.mark.filterwarnings("default")  # the converters' own warnings are not ours to mend
 
 SPEC = FrontEndSpec()
 CHUNK_SAMPLES = STREAM_CHUNK_FRAMES * SPEC.hop_samples

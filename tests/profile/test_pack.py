@@ -98,7 +98,7 @@ def test_a_streaming_convolution_joins_its_border_and_hands_on_the_next(run: Run
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1, layer.frames, layer.bins, layer.channels_in)).astype(np.float32)
     model.set_tensor(index["x"], x)
-    model.set_tensor(index["mask"], np.ones((layer.frames, 1), np.float32))
+    model.set_tensor(index["mask"], np.ones((layer.frames, 1, 1), np.float32))
     given = []
     for border in (np.zeros, np.ones):
         model.set_tensor(index["border"], border((1, 2, layer.bins, layer.channels_in), np.float32))

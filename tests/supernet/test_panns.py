@@ -164,7 +164,7 @@ def test_tensors_of_nothing_known_are_refused(tmp_path: Path, content: Any) -> N
     """A file that holds something else altogether is no CNN10 either."""
     path = tmp_path / "other.pth"
     torch.save(content, path)
-    with pytest.raises(MismatchError, match="not PANNs' CNN10: bn0.weight has shape None"):
+    with pytest.raises(MismatchError, match=r"not PANNs' CNN10: bn0\.weight has shape None"):
         load_panns(path)
 
 

@@ -52,7 +52,7 @@ def test_taps_name_what_is_quantized(point: tuple[str, Subnet]) -> None:
         for width in block:
             shapes[f"conv{len(shapes)}"] = (2, width, 24 >> number, MEL_BINS >> number)
     last = subnet.blocks[-1][-1]
-    shapes |= {"frequency_mean": (2, last, 3), "time_max": (2, last), "time_mean": (2, last), "pooled": (2, last)}
+    shapes |= {"frequency_mean": (2, 3, last), "time_max": (2, last), "time_mean": (2, last), "pooled": (2, last)}
     shapes |= {"hidden": (2, 8 * base), "logits": (2, LABELS)}
     assert {tap: tuple(value.shape) for tap, value in taps.items()} == shapes
     assert list(taps) == list(shapes)

@@ -36,7 +36,7 @@ def streamed(net: StreamingNet, frames: Tensor, chunks: Sequence[int]) -> tuple[
         result, *state_again = net(chunk, *state)
         assert all(torch.equal(one, other) for one, other in zip(after, state_again, strict=True))
         assert torch.equal(result, torch.sigmoid(taps["logits"]))
-        features.append(taps["frequency_mean"])
+        features.append(taps["frequency_mean"].transpose(1, 2))
         scores.append(result)
         state = after
     return torch.cat(features, dim=2), scores
@@ -53,10 +53,10 @@ def delay_of(subnet: Subnet, input_delay: int) -> int:
 def check(net: StaticNet, chunks: Sequence[int], input_delay: int, seed: int) -> None:
     """The stream of a random signal equals the whole pass to 1e-4, feature by feature and chunk by chunk."""
     total = sum(chunks)
-    # What a front end gives before the signal's first frame is no part of the signal. The whole pass hears on beyond the
-    # last chunk: what a stream has given out never depends on what comes later.
+    # What a front end gives before the signal's first frame is no part of the signal. The whole pass hears on beyond
+    # the last chunk: what a stream has given out never depends on what comes later.
     heard = log_mel(1, TIME_STRIDE * (total + 2), seed, mel_bins=len(net.scale.factor))
-    whole = net.taps(heard[:, :, input_delay:])["frequency_mean"]
+    whole = net.taps(heard[:, :, input_delay:])["frequency_mean"].transpose(1, 2)
     features, scores = streamed(StreamingNet(net, input_delay), heard[:, :, : TIME_STRIDE * total], chunks)
     delay = delay_of(net.subnet, input_delay)
     assert features.shape[2] == total

@@ -125,7 +125,7 @@ def test_nothing_half_written_is_left_behind(tmp_path: Path, monkeypatch: pytest
     net, norms, run = make(tmp_path)
     before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
 
-    def fail(tensors: object, path: Path) -> None:
+    def fail(_tensors: object, path: Path) -> None:
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 

@@ -61,7 +61,7 @@ def flat(labels: str, level_db: float, frames: int = 20, bins: slice = slice(Non
 
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[Recipe, Examples]:
-    """Any recipe with any clips: lengths from one frame on, some with several labels, some with none, some generated."""
+    """Any recipe with any clips: from one frame on, some with several labels, some with none, some generated."""
     mel_bins = draw(st.integers(1, 20))
     probability = st.sampled_from([0.0, 0.5, 1.0])
     augmentation = Augmentation(

@@ -102,7 +102,7 @@ def test_a_label_whose_clips_are_all_broken_in_a_split_is_an_error(tmp_path: Pat
 def test_without_a_label_there_is_nothing_to_train(tmp_path: Path) -> None:
     """Where no label has enough recordings, the error names what was asked for and how to ask for less."""
     write_sounds(tmp_path, {"Dog": (2, 0), "Bell": (0, 2)})
-    with pytest.raises(UserError, match="no label has 2 training and 1 validation.*lower min_train_clips"):
+    with pytest.raises(UserError, match=r"no label has 2 training and 1 validation.*lower min_train_clips"):
         gathered(tmp_path)
 
 
@@ -142,7 +142,7 @@ def test_sounds_are_generated_only_for_trained_labels(tmp_path: Path) -> None:
 
 
 def test_features_are_those_of_the_front_end(tmp_path: Path) -> None:
-    """A training clip's log-mel is that of the whole clip, a validation clip's that of ten seconds, zeros at the end."""
+    """A training clip's log-mel is that of the whole clip, a validation clip's that of ten seconds with zeros."""
     write_sounds(tmp_path, {"Dog": (2, 1)}, seconds=1.5)
     examples = gathered(tmp_path)
     spec = RECIPE.front_end

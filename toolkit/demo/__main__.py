@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 
 import click
@@ -20,7 +22,8 @@ def main(audio: Path | None, out: Path, as_json: bool) -> None:
     """Run the whole chain on this machine: profile, search, export, verify, listen."""
     from toolkit.demo.chain import run_chain
 
-    summary = run_chain(audio, out)
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        summary = run_chain(audio, out)
     if as_json:
         print_json(summary)
         return

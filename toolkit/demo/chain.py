@@ -56,10 +56,11 @@ def run_chain(audio: Path | None, out: Path) -> dict[str, str]:
     manifest = BundleManifest.load(bundle / "manifest.json")
     certificate = Certificate.load(bundle / CERTIFICATE)
     cost, predicted = result["cost"], pick.predicted
+    chunk_ms, share = cost["inference_p50_ms"], 100 * cost["core_share"]
     return {
         "subnet": f"{pick.subnet}: {predicted.params:,} parameters, validation mAP {pick.mean_average_precision:.3f}",
         "predicted": f"{predicted.latency_ms.value:.2f} ms a chunk of 0.96 s ({predicted.latency_ms.kind})",
-        "measured in listen": f"{cost['inference_p50_ms']:.2f} ms a chunk, {100 * cost['core_share']:.2f} % of one core",
+        "measured in listen": f"{chunk_ms:.2f} ms a chunk, {share:.2f} % of one core",
         "files": ", ".join(f"{file.name} {file.size_bytes / 1e6:.2f} MB" for file in manifest.files),
         "largest error against PyTorch": ", ".join(f"{file.name} {file.max_error:.3f}" for file in certificate.files),
         "verified": "passed" if certificate.passed else "FAILED",
@@ -73,7 +74,7 @@ def _type(line: str, *, keep_output: bool = False) -> str:
     click.secho(f"\n$ python -m toolkit.{line}", bold=True)
     name, *arguments = shlex.split(line)
     command = [sys.executable, "-m", f"toolkit.{name}", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE if keep_output else None, text=True, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE if keep_output else sys.stdout, text=True, check=False)
     if done.returncode:
         sys.exit(done.returncode)
     return done.stdout or ""

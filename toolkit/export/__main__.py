@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,8 @@ def main(
     click.echo(f"bundle: {folder}  (subnet {manifest.subnet}, {len(manifest.labels)} labels)")
     for file in manifest.files:
         click.echo(f"  {file.name}  {file.size_bytes / 1e6:.2f} MB")
-    click.echo(f"next: python -m toolkit.verify --bundle {folder}")
+    of_run = f" --run {shlex.quote(str(run_folder))}" if run_folder else ""
+    click.echo(f"next: python -m toolkit.verify --bundle {shlex.quote(str(folder))}{of_run}")
 
 
 if __name__ == "__main__":

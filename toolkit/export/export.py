@@ -23,7 +23,7 @@ from toolkit.lower.tflite_int8 import quantize_int8
 from toolkit.specs.bundle import GOLDEN, LABELS, MANIFEST, BundleFile, BundleManifest, TensorSpec
 from toolkit.specs.device import Precision
 from toolkit.specs.errors import MismatchError, UserError
-from toolkit.specs.files import new_folder, sha256
+from toolkit.specs.files import new_file, new_folder, sha256
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick
@@ -84,7 +84,8 @@ def export(order: Order, out: Path, say: Say) -> BundleManifest:
     with torch.no_grad(), new_folder(out) as folder:
         files = list(_files(order, front_end, net, folder, say))
         (folder / LABELS).write_text("".join(f"{label}\n" for label in manifest.labels), encoding="utf-8")
-        save_file(golden(front_end, net, order.modes), folder / GOLDEN)
+        with new_file(folder / GOLDEN) as path:  # which readers of every account may open, as safetensors' own may not
+            save_file(golden(front_end, net, order.modes), path)
         bundle = BundleManifest(
             name=out.name,
             subnet=order.subnet.id,

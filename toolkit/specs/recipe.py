@@ -49,6 +49,8 @@ class Recipe(Record):
     min_train_clips: int = Field(10, ge=1)
     min_validation_clips: int = Field(2, ge=1)
     generated: dict[str, int] = Field(default_factory=dict)
+    credits: dict[str, str] = Field(default_factory=dict)
+    """The line by which a dataset is credited in the model card."""
     crop_frames: int = Field(256, ge=TIME_STRIDE)
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(3e-3, gt=0)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from toolkit.frontend import LogMel
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Layer
-from toolkit.supernet.static import BORDER_FRAMES, AveragePool, Conv, Scale
+from toolkit.supernet.static import BORDER_FRAMES, AveragePool, Conv, Scale, channels_first, channels_last
 from toolkit.supernet.streaming import WINDOW_FRAMES
 
 
@@ -72,13 +72,13 @@ def _streaming(layer: Layer, front_end: FrontEndSpec) -> LayerModule:
             return LayerModule(_StreamLogMel(log_mel), inputs, ("y", "new_samples"), quantized=())
         case "conv2d":
             border = torch.zeros(1, layer.channels_in, BORDER_FRAMES, layer.bins)
-            inputs = {"x": x, "border": border, "mask": torch.ones(layer.frames, 1)}
+            inputs = {"x": x, "border": border, "mask": torch.ones(layer.frames, 1, 1)}
             outputs, taps = ("y", "new_border"), ("unmasked",)
             conv = Conv(layer.channels_in, layer.channels_out)
             return LayerModule(_StreamConv(conv), inputs, outputs, taps, quantized=(*inputs, *outputs, *taps))
         case "global_pool":
             mean = ("frequency_mean",)
-            inputs = {"x": x, "window": torch.zeros(1, layer.channels_in, WINDOW_FRAMES)}
+            inputs = {"x": x, "window": torch.zeros(1, WINDOW_FRAMES, layer.channels_in)}
             return LayerModule(_WindowPool(), inputs, ("y", "new_window"), mean, ("x", *mean), mean)
         case _:
             return _static(layer, front_end)
@@ -100,7 +100,7 @@ class _StreamLogMel(nn.Module):
 
 
 class _StreamConv(nn.Module):
-    """`Conv.stream` and the mask [T, 1] that zeroes what lies before a stream's start."""
+    """`Conv.stream` and the mask [T, 1, 1] that zeroes what lies before a stream's start."""
 
     def __init__(self, conv: Conv) -> None:
         super().__init__()
@@ -108,21 +108,21 @@ class _StreamConv(nn.Module):
 
     def forward(self, x: Tensor, border: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         unmasked, new_border = self.conv.stream(x, border)
-        return unmasked * mask, new_border, unmasked
+        return channels_first(channels_last(unmasked) * mask), new_border, unmasked
 
 
 class _ClipPool(nn.Module):
     """Global pooling of a whole clip: [B, C, T, F] to [B, C], and its tap."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        frames = x.mean(3)
-        return frames.amax(2) + frames.mean(2), frames
+        frames = channels_last(x).mean(2)
+        return frames.amax(1) + frames.mean(1), frames
 
 
 class _WindowPool(nn.Module):
     """Global pooling of the window that ends with this chunk: [B, C, T, F] to [B, C], the window, and its tap."""
 
     def forward(self, x: Tensor, window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        frames = x.mean(3)
-        window = torch.cat((window, frames), dim=2)[:, :, -WINDOW_FRAMES:]
-        return window.amax(2) + window.mean(2), window, frames
+        frames = channels_last(x).mean(2)
+        window = torch.cat((window, frames), dim=1)[:, -WINDOW_FRAMES:]
+        return window.amax(1) + window.mean(1), window, frames

@@ -49,9 +49,10 @@ class Conv(nn.Module):
 
         x:        border | 0 1 2 ... T-1        output:  -1 0 1 ... T-2
         """
-        x = torch.cat((border, x), dim=2)
+        joined = torch.cat((channels_last(border), channels_last(x)), dim=1)
+        x = channels_first(joined)
         y = functional.relu(functional.conv2d(x, self.conv.weight, self.conv.bias, padding=(0, KERNEL // 2)))
-        return y, x[:, :, -BORDER_FRAMES:]
+        return y, channels_first(joined[:, -BORDER_FRAMES:])
 
 
 class AveragePool(nn.Module):
@@ -120,9 +121,9 @@ class StaticNet(nn.Module):
             x = taps[f"conv{number}"] = conv(x)
             if number in self.pool_after:
                 x = self.pool(x)
-        frames = taps["frequency_mean"] = x.mean(3)
-        taps["time_max"] = frames.amax(2)
-        taps["time_mean"] = frames.mean(2)
+        frames = taps["frequency_mean"] = channels_last(x).mean(2)
+        taps["time_max"] = frames.amax(1)
+        taps["time_mean"] = frames.mean(1)
         return taps | self.classify(taps["time_max"] + taps["time_mean"])
 
     def classify(self, pooled: Tensor) -> dict[str, Tensor]:
@@ -135,3 +136,13 @@ def _affine(weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> tup
     """Factor and shift [C] of a batch norm with known statistics."""
     factor = weight / torch.sqrt(variance + NORM_EPSILON)
     return factor, bias - mean * factor
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """[B, C, T, F] as [B, T, F, C], the layout of TFLite: joined and cut there, a graph needs no transposes."""
+    return x.permute(0, 2, 3, 1)
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """[B, T, F, C] as [B, C, T, F]."""
+    return x.permute(0, 3, 1, 2)

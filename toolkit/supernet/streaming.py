@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from toolkit.specs.errors import UserError
 from toolkit.specs.space import TIME_STRIDE
-from toolkit.supernet.static import BORDER_FRAMES, StaticNet
+from toolkit.supernet.static import BORDER_FRAMES, StaticNet, channels_first, channels_last
 
 WINDOW_FRAMES = 125
 """Feature frames behind one decision: 10 s at 8 log-mel frames each."""
@@ -38,7 +38,7 @@ class StreamingNet(nn.Module):
     def __init__(self, net: StaticNet, input_delay: int = 0) -> None:
         super().__init__()
         self.net, self.input_delay = net, input_delay
-        self.shapes = {"frames_seen": (1,)} | self._border_shapes() | {"window": (1, self._channels, WINDOW_FRAMES)}
+        self.shapes = {"frames_seen": (1,)} | self._border_shapes() | {"window": (1, WINDOW_FRAMES, self._channels)}
         """Name and shape of each state tensor, in the order they are passed."""
 
     @property
@@ -82,26 +82,26 @@ class StreamingNet(nn.Module):
         seen, delay = old["frames_seen"], self.input_delay
         new = {"frames_seen": torch.clamp(seen + log_mel.shape[2], max=SEEN_LIMIT)}
         x = self.net.scale(log_mel)
-        x = x * _mask(x, seen, delay) if delay else x
+        x = channels_first(channels_last(x) * _mask(x, seen, delay)) if delay else x
         taps = {"scale": x}
         for number, conv in enumerate(self.net.convs, start=1):
             x, new[f"border{number}"] = conv.stream(x, old[f"border{number}"])
             delay += 1
             taps[f"unmasked{number}"], taps[f"mask{number}"] = x, _mask(x, seen, delay)
-            x = taps[f"conv{number}"] = x * taps[f"mask{number}"]
+            x = taps[f"conv{number}"] = channels_first(channels_last(x) * taps[f"mask{number}"])
             if number in self.net.pool_after:
                 if delay % 2:
-                    joined = torch.cat((old[f"waiting{number}"], x), dim=2)
-                    x, new[f"waiting{number}"] = joined[:, :, :-1], joined[:, :, -1:]
+                    joined = torch.cat((channels_last(old[f"waiting{number}"]), channels_last(x)), dim=1)
+                    x, new[f"waiting{number}"] = channels_first(joined[:, :-1]), channels_first(joined[:, -1:])
                 x, seen, delay = self.net.pool(x), seen / 2, (delay + 1) // 2
-        frames = taps["frequency_mean"] = x.mean(3)
-        window = new["window"] = torch.cat((old["window"], frames), dim=2)[:, :, -WINDOW_FRAMES:]
-        heard = torch.clamp(seen + frames.shape[2] - delay, 1, WINDOW_FRAMES)
-        taps |= self.net.classify(window.amax(2) + window.mean(2) * (WINDOW_FRAMES / heard))
+        frames = taps["frequency_mean"] = channels_last(x).mean(2)
+        window = new["window"] = torch.cat((old["window"], frames), dim=1)[:, -WINDOW_FRAMES:]
+        heard = torch.clamp(seen + frames.shape[1] - delay, 1, WINDOW_FRAMES)
+        taps |= self.net.classify(window.amax(1) + window.mean(1) * (WINDOW_FRAMES / heard))
         return taps, tuple(new[name] for name in self.shapes)
 
 
 def _mask(x: Tensor, seen: Tensor, delay: int) -> Tensor:
     """Zeros [T, 1] where a frame of [1, C, T, F] lies before the signal, else ones: x[t] is frame seen + t - delay."""
     place = torch.arange(1 - delay, 1 - delay + x.shape[2], dtype=x.dtype) + seen
-    return torch.clamp(place, 0, 1)[:, None]
+    return torch.clamp(place, 0, 1)[:, None, None]

@@ -39,7 +39,7 @@ class Batches:
     """Draws the batches of one training."""
 
     def __init__(self, examples: Examples, recipe: Recipe) -> None:
-        self.recipe, self.labels = recipe, examples.labels
+        self.recipe, self.labels, self.data_hash = recipe, examples.labels, examples.data_hash
         self.row = {label: index for index, label in enumerate(examples.labels)}
         self.pools: list[tuple[list[Example], list[Example]]] = []
         for label in examples.labels:

@@ -21,7 +21,10 @@ def model_card(manifest: RunManifest, results: list[SubnetResult], examples: Exa
     params = {subnet.id: space.params(subnet, len(manifest.labels), manifest.front_end) for subnet in ends}
     band_limited = recipe.augmentation.band_limit_probability
     generated = Counter(example.labels[0] for example in examples.train if example.generated)
-    licences = Counter(clip.licence or "not stated" for clip in examples.clips)
+    counts = Counter(clip.dataset or "not stated" for clip in examples.clips)
+    licences: dict[str, set[str]] = {dataset: set() for dataset in counts}
+    for clip in examples.clips:
+        licences[clip.dataset or "not stated"].add(clip.licence or "not stated")
     lines = [
         f"# Model card: {manifest.name}",
         "",
@@ -38,13 +41,17 @@ def model_card(manifest: RunManifest, results: list[SubnetResult], examples: Exa
             f"stands in `{CREDITS}`; none of them, and no feature of one, is part of this Run."
         ),
         "",
-        "| licence | recordings |",
-        "|---|---|",
-        *(f"| {licence} | {count} |" for licence, count in sorted(licences.items())),
+        "| dataset | recordings | licences | credit |",
+        "|---|---|---|---|",
+        *(
+            f"| {dataset} | {count} | {', '.join(sorted(licences[dataset]))} | {recipe.credits.get(dataset, '')} |"
+            for dataset, count in sorted(counts.items())
+        ),
         "",
         *(
             f"`{label}` was helped by {count} generated sounds with random parameters, mixed into recordings; its "
-            "validation figure below rests on recordings alone."
+            "validation figure below rests on recordings alone. Parameters in the reserved bands of "
+            "`toolkit/audio/generated.py` were never drawn: the demo's scene uses only those."
             for label, count in sorted(generated.items())
         ),
         "",

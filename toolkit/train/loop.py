@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from toolkit.specs.errors import UserError
+from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.space import Subnet
 from toolkit.supernet.norms import recalibrate
@@ -48,16 +48,22 @@ class Training:
         """Both phases, from the last checkpoint when `resume`; returns the seconds spent in steps so far.
 
         Raises:
-            UserError: the checkpoint is of another recipe, or the loss is no number.
+            UserError: there is no checkpoint to resume from, or the loss is no number.
+            MismatchError: the checkpoint is of another recipe or of other data.
         """
         path = self.folder / CHECKPOINT
         phase, step, seconds = LARGEST, 0, 0.0
         optimizer = self._optimizer()
-        if resume and path.exists():
+        if resume:
             progress = load_checkpoint(path, self.net, optimizer)
-            if progress["recipe"] != self.recipe.digest():
-                raise UserError(f"{path} was made by another recipe; use that one, or another --out.")
+            for what, found in self._belongs_to().items():
+                if progress.get(what) != found:
+                    raise MismatchError(
+                        f"{path} was made with other {what}: resume with the same, or name another --out."
+                    )
             phase, step, seconds = progress["phase"], progress["step"], progress["seconds"]
+        else:
+            self._save(path, optimizer, phase, step, seconds)
         while phase <= SUPERNET:
             steps = self.recipe.largest_steps if phase == LARGEST else self.recipe.supernet_steps
             teacher = self._teacher() if phase == SUPERNET else None
@@ -77,8 +83,12 @@ class Training:
         return seconds
 
     def _save(self, path: Path, optimizer: torch.optim.Optimizer, phase: int, step: int, seconds: float) -> None:
-        progress = {"recipe": self.recipe.digest(), "phase": phase, "step": step, "seconds": seconds}
-        save_checkpoint(path, self.net, optimizer, progress)
+        save_checkpoint(
+            path, self.net, optimizer, {"phase": phase, "step": step, "seconds": seconds} | self._belongs_to()
+        )
+
+    def _belongs_to(self) -> dict[str, str]:
+        return {"recipe": self.recipe.digest(), "data": self.batches.data_hash}
 
     def _optimizer(self) -> torch.optim.AdamW:
         recipe = self.recipe

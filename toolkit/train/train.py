@@ -5,17 +5,15 @@ Proved by tests/train/test_train.py.
 
 from __future__ import annotations
 
-import csv
 import platform
 from pathlib import Path
 
 import torch
 
 import toolkit
-from toolkit.audio.clip import Clip
 from toolkit.audio.dataset import Dataset
 from toolkit.progress import Progress
-from toolkit.specs.files import new_file, sha256, write_text
+from toolkit.specs.files import sha256, write_text
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.run import CARD, CREDITS, MANIFEST, NORMS, SUBNETS, WEIGHTS, Run, RunManifest, write_results
 from toolkit.supernet.norms import recalibrate
@@ -23,6 +21,7 @@ from toolkit.supernet.supernet import Supernet
 from toolkit.supernet.weights import round_to_half, save_weights
 from toolkit.train.batches import Batches
 from toolkit.train.card import model_card
+from toolkit.train.credits import write_credits
 from toolkit.train.evaluate import decide, results_of, score_all
 from toolkit.train.examples import Examples, gather
 from toolkit.train.loop import Training, calibration_frames
@@ -84,13 +83,3 @@ def write_run(
     )
     write_text(out / CARD, model_card(manifest, results, examples))
     manifest.save(out / MANIFEST)
-
-
-def write_credits(path: Path, clips: tuple[Clip, ...]) -> None:
-    """One line for each recording used: its name, source recording, dataset and licence."""
-    with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("file", "labels", "split", "source", "dataset", "licence"))
-        for clip in sorted(clips, key=lambda clip: clip.name):
-            labels = ";".join(clip.labels)
-            writer.writerow((clip.name, labels, clip.split, clip.group, clip.dataset or "", clip.licence or ""))

@@ -34,6 +34,8 @@ MAX_ERROR = {"fp32": 1e-4, "int8": 0.25}
 MAX_LOSS_POINTS = {"fp32": 0.1, "int8": 1.0}
 """Points of mAP that a file may lose against PyTorch on labelled audio."""
 SPLITS = ("test", "validation", "train")
+NOT_A_SCORE = -1.0
+"""Stands for NaN and infinities that a broken file gives: it is far from every score, so the file misses its bars."""
 
 Say = Callable[[str, int, int], None]
 
@@ -72,7 +74,8 @@ class Recipient:
         if self.file.mode == "clip":
             hop = self.manifest.window_samples
         whole = samples[: len(samples) // hop * hop].reshape(-1, hop)
-        return np.stack([step(chunk) for chunk in whole])
+        scores = np.stack([step(chunk) for chunk in whole])
+        return np.where(np.isfinite(scores), scores, np.float32(NOT_A_SCORE))
 
 
 def verify(folder: Path, run: Run, dataset: Dataset | None, split: str | None, say: Say) -> Certificate:
@@ -118,16 +121,21 @@ class Labelled:
     def __init__(
         self, dataset: Dataset, split: str | None, manifest: BundleManifest, reference: Reference, say: Say
     ) -> None:
-        self.split = split or next((name for name in SPLITS if dataset.subset(split=name).clips), "")
         known = [label for label in dataset.labels if label in manifest.labels]
         if not known:
             raise UserError(
                 f"the data has none of the bundle's labels; it has {', '.join(dataset.labels)[:200]}, the bundle "
                 f"{', '.join(manifest.labels)[:200]}."
             )
-        clips = dataset.subset(split=self.split, labels=known).clips
-        if not clips:
-            raise UserError(f"the data holds no clip of split {self.split!r}. Name another with --split.")
+        splits = {name: dataset.subset(split=name, labels=known).clips for name in SPLITS}
+        labelled = [name for name, clips in splits.items() if any(clip.labels for clip in clips)]
+        self.split = split or labelled[0]
+        if self.split not in labelled:
+            raise UserError(
+                f"split {self.split!r} of the data holds no clip with a label of the bundle. "
+                f"Name another with --split: {', '.join(labelled)}."
+            )
+        clips = splits[self.split]
         self.manifest, self.data_hash, self.say = manifest, dataset.data_hash, say
         rate = manifest.front_end.sample_rate_hz
         decoded = decode_all(clips, rate, on_progress=lambda done, of: say("decoding", done, of)).clips
