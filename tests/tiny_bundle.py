@@ -101,3 +101,8 @@ class Played:
             answers.append(self._run(**state))
             state = {name: answers[-1].get(f"next_{name}", value) for name, value in state.items()}
         return answers
+
+    def last(self, waveform: Floats) -> Floats:
+        """Scores [L] after the last whole hop of a waveform [S]."""
+        scores: Floats = self.stream(waveform)[-1]["scores"][0]
+        return scores

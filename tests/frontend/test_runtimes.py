@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from toolkit.frontend import STREAM_CHUNK_FRAMES, LogMel, feature_error
 from toolkit.specs.front_end import FrontEndSpec
-
 
 SPEC = FrontEndSpec()
 CHUNK_SAMPLES = STREAM_CHUNK_FRAMES * SPEC.hop_samples

@@ -21,7 +21,15 @@ from toolkit.supernet.norms import recalibrate
 from toolkit.supernet.static import StaticNet
 from toolkit.supernet.weights import load_weights
 from toolkit.train.batches import Batches
-from toolkit.train.evaluate import LEAST_POSITIVES, RANGE_CROPS, activation_ranges, best_threshold, decide, score_all
+from toolkit.train.evaluate import (
+    LEAST_POSITIVES,
+    LEAST_THRESHOLD,
+    RANGE_CROPS,
+    activation_ranges,
+    best_threshold,
+    decide,
+    score_all,
+)
 from toolkit.train.examples import Example, Examples, gather
 from toolkit.train.loop import calibration_frames
 from toolkit.train.metrics import average_precisions, mean_average_precision
@@ -86,15 +94,17 @@ def test_thresholds_keep_small_differences(least: float) -> None:
 
 
 def test_thresholds_are_chosen_where_there_is_enough_to_tell() -> None:
-    """A label with five positives gets a threshold of its own, one with fewer 0.5; clips behind each are counted."""
+    """A label with five positives gets a threshold of its own, one with fewer 0.5, none too low; clips are counted."""
     labels = {"Dog": LEAST_POSITIVES, "Bell": LEAST_POSITIVES - 1, "Rain": 0}
     validation = [Example("x", np.zeros((1, 1)), (label,)) for label, count in labels.items() for _ in range(count)]
     clips = [Clip(Path("x"), "x", ("Dog",), "train", "x", 1) for _ in range(7)]
     examples = Examples(tuple(sorted(labels)), (), tuple(validation), tuple(clips), "0" * 16, 0)
     targets = examples.targets(examples.validation)
-    decisions = {decision.label: decision for decision in decide(examples, (0.1 + 0.2 * targets).astype(np.float32))}
+    decisions = {decision.label: decision for decision in decide(examples, (0.1 + 0.6 * targets).astype(np.float32))}
     assert list(decisions) == sorted(labels)
-    assert decisions["Dog"].threshold == pytest.approx(0.3)
+    assert decisions["Dog"].threshold == pytest.approx(0.7)
+    quiet = {decision.label: decision for decision in decide(examples, (0.1 * targets).astype(np.float32))}
+    assert quiet["Dog"].threshold == LEAST_THRESHOLD
     assert decisions["Bell"].threshold == decisions["Rain"].threshold == 0.5
     assert (decisions["Dog"].train_clips, decisions["Bell"].train_clips) == (7, 0)
     assert {label: decision.validation_clips for label, decision in decisions.items()} == labels

@@ -24,6 +24,8 @@ EVALUATION_BATCH = 8
 RANGE_CROPS = 48
 LEAST_POSITIVES = 5
 DEFAULT_THRESHOLD = 0.5
+LEAST_THRESHOLD = 0.3
+"""A listener hears far more windows without an event than validation holds, so no threshold lies below this."""
 
 
 def score_all(
@@ -71,7 +73,7 @@ def results_of(
 
 
 def decide(examples: Examples, scores: Scores) -> tuple[LabelDecision, ...]:
-    """The threshold of the best F1 for each label; 0.5 where validation holds too few positives to tell."""
+    """The threshold of the best F1 for each label, bounded below; 0.5 where validation holds too few positives."""
     targets = examples.targets(examples.validation)
     precisions = average_precisions(scores, targets)
     decisions = []
@@ -79,7 +81,7 @@ def decide(examples: Examples, scores: Scores) -> tuple[LabelDecision, ...]:
         positives = int(targets[:, column].sum())
         threshold = DEFAULT_THRESHOLD
         if positives >= LEAST_POSITIVES:
-            threshold = best_threshold(scores[:, column], targets[:, column])
+            threshold = max(best_threshold(scores[:, column], targets[:, column]), LEAST_THRESHOLD)
         decisions.append(
             LabelDecision(
                 label=label,

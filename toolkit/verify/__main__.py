@@ -49,13 +49,17 @@ def main(
     else:
         table = Table(title=f"{bundle.name}: subnet {certificate.subnet} against PyTorch, {certificate.runtime}")
         for column in ("file", "MB", "max error", "mean error", "mAP PyTorch", "mAP file", "verdict"):
-            table.add_column(column)
+            table.add_column(column, no_wrap=column in ("file", "verdict"))
         for file in certificate.files:
             score = file.labelled
             maps = (f"{score.pytorch:.4f}", f"{score.file:.4f}") if score else ("-", "-")
             errors = f"{file.max_error:.2e}", f"{file.mean_error:.2e}"
-            table.add_row(file.name, f"{file.size_bytes / 1e6:.2f}", *errors, *maps, "; ".join(file.faults) or "passed")
+            verdict = "MISSED" if file.faults else "passed"
+            table.add_row(file.name, f"{file.size_bytes / 1e6:.2f}", *errors, *maps, verdict)
         Console().print(table)
+        for file in certificate.files:
+            for fault in file.faults:
+                click.echo(f"{file.name}: {fault}")
         click.echo(f"errors on: {certificate.audio}. {certificate.note}")
         click.echo(f"certificate: {bundle / CERTIFICATE}")
     context.exit(0 if certificate.passed else 1)

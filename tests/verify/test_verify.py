@@ -1,0 +1,380 @@
+"""A sound bundle gets a certificate of what was measured, a wrong one misses its bars, a damaged one is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from click.testing import CliRunner, Result
+from safetensors.numpy import load_file, save_file
+from sklearn.metrics import average_precision_score
+
+from tests.tiny_bundle import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Floats, Played, copy_run, export_verb, sounds
+from toolkit.export.export import load_subnet
+from toolkit.frontend import LogMel
+from toolkit.lower import tflite_file
+from toolkit.specs.bundle import BundleManifest
+from toolkit.specs.certificate import Certificate, FileCertificate, LabelledScore
+from toolkit.specs.files import sha256
+from toolkit.specs.run import Run, write_results
+from toolkit.verify.__main__ import main
+
+pytestmark = pytest.mark.xdist_group("bundle")
+
+MODELS = ("stream.fp32.tflite", "stream.int8.tflite", "clip.fp32.tflite", "clip.int8.tflite")
+SECONDS = {"tone": 3.0, "chirp": 12.0}
+"""Lengths of the labelled clips that are not 10 s: one is filled up with zeros, one is cut."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A folder of labelled recordings, and those of its split `test` that a bundle of the tiny Run can be judged by."""
+
+    folder: Path
+    windows: list[Floats]
+    alarms: list[bool]
+    sirens: list[bool]
+
+    def mean_average_precision(self, scores: Callable[[Floats], Floats]) -> float:
+        """Of scores [L] in the order Alarm, Dog, Siren, by scikit-learn's own macro mean over Alarm and Siren."""
+        found = np.stack([scores(window) for window in self.windows])
+        targets = np.stack([self.alarms, self.sirens], axis=1)
+        return float(average_precision_score(targets, found[:, [0, 2]], average="macro"))
+
+
+@pytest.fixture(scope="module")
+def pytorch(calibrated_run: Path) -> Callable[[Floats], Floats]:
+    """PyTorch's scores [L] of a window [S]."""
+    run = Run.open(calibrated_run)
+    net, front_end = load_subnet(run, run.manifest.space.smallest), LogMel(run.manifest.front_end)
+
+    def scores(window: Floats) -> Floats:
+        with torch.no_grad():
+            found: Floats = net(front_end(torch.from_numpy(window)[None]))[0].numpy()
+        return found
+
+    return scores
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, pytorch: Callable[[Floats], Floats]) -> Data:
+    """Six clips with the labels that PyTorch would give, so that its mAP is 1, and others that must not be heard."""
+    folder = tmp_path_factory.mktemp("data")
+    windows = {}
+    for name, sound in sounds(12).items():
+        samples = round(SECONDS.get(name, 10.0) * SAMPLE_RATE_HZ)
+        soundfile.write(folder / f"{name}.wav", sound[:samples], SAMPLE_RATE_HZ, subtype="PCM_16")
+        heard, _ = soundfile.read(folder / f"{name}.wav", dtype="float32")
+        windows[name] = np.pad(heard[:WINDOW_SAMPLES], (0, max(0, WINDOW_SAMPLES - len(heard))))
+    scores = {name: pytorch(window) for name, window in windows.items()}
+    alarms, sirens = (
+        set(sorted(scores, key=lambda name: -scores[name][column])[:count]) for column, count in ((0, 3), (2, 2))
+    )
+    rows = [
+        (f"{name}.wav", ";".join(["Alarm"] * (name in alarms) + ["Siren"] * (name in sirens)), "test")
+        for name in scores
+    ]
+    for name, labels, split in (("z", "Zebra", "test"), ("d", "Dog", "train"), ("a", "Alarm", "validation")):
+        shutil.copy(folder / "noise.wav", folder / f"{name}.wav")
+        rows.append((f"{name}.wav", labels, split))
+    with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("path", "labels", "split"), *rows])
+    names = list(windows)
+    return Data(folder, list(windows.values()), [n in alarms for n in names], [n in sirens for n in names])
+
+
+@pytest.fixture
+def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A bundle of one's own, to be changed."""
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "mine"))
+
+
+def verify_verb(bundle: Path, run: Path, *arguments: str | Path) -> Result:
+    """Call `python -m toolkit.verify` in this process."""
+    return CliRunner().invoke(
+        main, ["--bundle", str(bundle), "--run", str(run), *(str(argument) for argument in arguments)]
+    )
+
+
+def certified(folder: Path) -> tuple[Certificate, dict[str, FileCertificate]]:
+    """The certificate of a bundle, and its files by name."""
+    certificate = Certificate.load(folder / "certificate.json")
+    return certificate, {file.name: file for file in certificate.files}
+
+
+def state_true_hashes(folder: Path) -> None:
+    """Rewrite sizes and hashes in the manifest, so that the bundle is in order again whatever its files hold."""
+    manifest = BundleManifest.load(folder / "manifest.json")
+    files = [
+        file.model_copy(
+            update={"sha256": sha256(folder / file.name), "size_bytes": (folder / file.name).stat().st_size}
+        )
+        for file in manifest.files
+    ]
+    manifest.model_copy(update={"files": tuple(files)}).save(folder / "manifest.json")
+
+
+@pytest.fixture(scope="module")
+def reversed_run(calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same Run with a head that ranks the other way round and shouts: as good as any to the eye."""
+    folder = copy_run(calibrated_run, tmp_path_factory.mktemp("reversed") / "run")
+    weights = load_file(folder / "weights.safetensors")
+    shout = np.float16(6.0)
+    run = Run.open(folder)
+    spread = max(abs(each) for each in run.result(run.manifest.space.smallest).ranges["logits"])
+    weights |= {"head.weight": -weights["head.weight"], "head.bias": shout - weights["head.bias"]}
+    save_file(weights, folder / "weights.safetensors")
+    hashes = run.manifest.sha256 | {"weights.safetensors": sha256(folder / "weights.safetensors")}
+    run.manifest.model_copy(update={"sha256": hashes}).save(folder / "run.json")
+    logits = (float(shout) - spread, float(shout) + spread)
+    results = [
+        result.model_copy(update={"ranges": result.ranges | {"logits": logits}}) for result in run.results.values()
+    ]
+    write_results(folder / "subnets.jsonl", results)
+    return folder
+
+
+def test_a_fresh_bundle_passes(bundle: Path, calibrated_run: Path) -> None:
+    """Exit code 0 and a certificate beside the files: every file by name and hash, its errors below its bar."""
+    done = verify_verb(bundle, calibrated_run)
+    assert done.exit_code == 0, done.output
+    certificate, files = certified(bundle)
+    manifest = BundleManifest.load(bundle / "manifest.json")
+    assert certificate.passed
+    assert (certificate.subnet, certificate.run_hash) == (manifest.subnet, manifest.run_hash)
+    assert {name: file.sha256 for name, file in files.items()} == {file.name: file.sha256 for file in manifest.files}
+    assert tuple(files) == MODELS
+    for name, file in files.items():
+        assert 0 < file.mean_error <= file.max_error <= (1e-4 if "fp32" in name else 0.25)
+        assert file.faults == ()
+        assert name in done.stdout
+    assert str(bundle / "certificate.json") in done.stdout
+    assert "ai-edge-litert" in certificate.runtime
+
+
+def test_without_data_it_says_that_map_was_not_computed_and_how(bundle: Path, calibrated_run: Path) -> None:
+    """No figure stands where nothing was measured: on screen and in the certificate, with the option to type."""
+    done = verify_verb(bundle, calibrated_run)
+    certificate, files = certified(bundle)
+    for text in (certificate.note, " ".join(done.stdout.split())):
+        assert re.search(r"mAP was not computed.*--data DIR", text)
+    assert "synthesized" in certificate.audio
+    assert {file.labelled for file in files.values()} == {None}
+
+
+def test_errors_are_those_of_the_golden_samples(
+    bundle: Path, calibrated_run: Path, pytorch: Callable[[Floats], Floats]
+) -> None:
+    """The clip files' errors are what a bare interpreter and PyTorch differ by on the bundle's own samples."""
+    verify_verb(bundle, calibrated_run)
+    _, files = certified(bundle)
+    window = load_file(bundle / "golden.safetensors")["samples"].astype(np.float32) / np.float32(32_767)
+    for precision in ("fp32", "int8"):
+        error = np.abs(Played(bundle / f"clip.{precision}.tflite").clip(window) - pytorch(window))
+        found = files[f"clip.{precision}.tflite"]
+        assert (found.max_error, found.mean_error) == pytest.approx((error.max(), error.mean()), abs=1e-6)
+
+
+def test_with_data_map_before_and_after_is_scikit_learns(
+    bundle: Path, calibrated_run: Path, data: Data, pytorch: Callable[[Floats], Floats]
+) -> None:
+    """On each clip's first 10 s, a file's mAP is that of its own scores; clips of unknown labels are left out."""
+    done = verify_verb(bundle, calibrated_run, "--data", data.folder, "--json")
+    certificate, files = certified(bundle)
+    said = json.loads(done.stdout)
+    assert said.pop("passed") == certificate.passed == (done.exit_code == 0)
+    assert said.pop("bundle") == str(bundle)
+    assert said == json.loads((bundle / "certificate.json").read_text())
+    assert certificate.note == ""
+    assert data.mean_average_precision(pytorch) == 1.0
+    for name, file in files.items():
+        played = Played(bundle / name)
+        scores = played.clip if name.startswith("clip") else played.last
+        labelled = file.labelled
+        assert labelled is not None
+        assert (labelled.split, labelled.clips, labelled.labels) == ("test", 6, 2)
+        assert labelled.file == pytest.approx(data.mean_average_precision(scores), abs=1e-6)
+        if "fp32" in name:
+            assert labelled.pytorch == pytest.approx(labelled.file, abs=1e-6)
+            assert file.faults == ()
+        if name.startswith("clip"):
+            assert labelled.pytorch == pytest.approx(1.0)
+    before = [file.labelled.pytorch if file.labelled else None for file in certificate.files]
+    assert (before[0], before[2]) == (before[1], before[3])
+
+
+def test_another_split_can_be_named(bundle: Path, calibrated_run: Path, data: Data) -> None:
+    """`--split` takes the place of the default, and the table shows both mAP."""
+    done = verify_verb(bundle, calibrated_run, "--data", data.folder, "--split", "validation")
+    assert done.exit_code == 0, done.output
+    _, files = certified(bundle)
+    labelled = files["clip.int8.tflite"].labelled
+    assert labelled is not None
+    assert (labelled.split, labelled.clips, labelled.labels, labelled.file) == ("validation", 1, 1, 1.0)
+    assert done.stdout.count("1.0000") == 2 * len(MODELS)
+
+
+@pytest.fixture(scope="module")
+def reversed_bundle(reversed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clip files of the Run that ranks the other way round."""
+    out = tmp_path_factory.mktemp("reversed-out")
+    arguments = ("--subnet", "smallest", "--mode", "clip", "--precision", "all")
+    done = export_verb(*arguments, "--run", reversed_run, "--out", out)
+    assert done.exit_code == 0, done.output
+    return out / "bundles" / "smallest"
+
+
+def test_files_of_other_weights_miss_the_bars(
+    bundle: Path, calibrated_run: Path, reversed_bundle: Path, data: Data
+) -> None:
+    """Sound files with true hashes that hear something else: exit code 1, and only these are found at fault."""
+    for name in ("clip.fp32.tflite", "clip.int8.tflite"):
+        shutil.copy(reversed_bundle / name, bundle)
+    state_true_hashes(bundle)
+    done = verify_verb(bundle, calibrated_run, "--data", data.folder)
+    assert done.exit_code == 1, done.output
+    certificate, files = certified(bundle)
+    assert not certificate.passed
+    for name, bar, points in (("clip.fp32.tflite", "0.0001", "0.1"), ("clip.int8.tflite", "0.25", "1")):
+        differs, falls = files[name].faults
+        assert re.fullmatch(rf"a score differs from PyTorch by 0\.\d+, the bar is {re.escape(bar)}", differs)
+        assert re.fullmatch(rf"mAP falls by \d+\.\d\d points, the bar is {re.escape(points)}", falls)
+        assert f"{name}: {differs}\n{name}: {falls}\n" in done.stdout
+    assert files["stream.fp32.tflite"].faults == ()
+
+
+def test_the_same_files_pass_beside_their_own_run(reversed_bundle: Path, reversed_run: Path, tmp_path: Path) -> None:
+    """What was wrong above was the weights alone."""
+    mine = Path(shutil.copytree(reversed_bundle, tmp_path / "mine"))
+    assert verify_verb(mine, reversed_run).exit_code == 0
+
+
+def test_a_score_that_is_no_number_misses_the_bars(bundle: Path, calibrated_run: Path, data: Data) -> None:
+    """A file that answers NaN is at fault, by error and by mAP, and the certificate holds numbers."""
+    path = bundle / "clip.fp32.tflite"
+    tree = tflite_file.read(path.read_bytes())
+    graph = tree.subgraphs[0]
+    last = [each for each in graph.operators if tflite_file.operator_name(tree, each) == "FULLY_CONNECTED"][-1]
+    bias = tree.buffers[graph.tensors[last.inputs[2]].buffer]
+    bias.data = np.frombuffer(np.full(3, np.nan, np.float32).tobytes(), np.uint8)
+    path.write_bytes(tflite_file.write(tree))
+    assert np.isnan(Played(path).clip(np.zeros(WINDOW_SAMPLES, np.float32))).all()
+    state_true_hashes(bundle)
+    done = verify_verb(bundle, calibrated_run, "--data", data.folder, "--json")
+    assert done.exit_code == 1, done.output
+    _, files = certified(bundle)
+    assert len(files[path.name].faults) == 2
+    assert files["stream.fp32.tflite"].faults == ()
+
+
+Damage = Callable[[Path, Path], list[str | Path]]
+"""Spoils a bundle, or a copy of the data, and returns the arguments to go with it."""
+
+
+def _flipped(name: str) -> Damage:
+    def flip(bundle: Path, _: Path) -> list[str | Path]:
+        content = bytearray((bundle / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (bundle / name).write_bytes(content)
+        return []
+
+    return flip
+
+
+def _missing(name: str) -> Damage:
+    def remove(bundle: Path, _: Path) -> list[str | Path]:
+        (bundle / name).unlink()
+        return []
+
+    return remove
+
+
+def _no_model(bundle: Path, _: Path) -> list[str | Path]:
+    (bundle / "clip.int8.tflite").write_bytes(b"no model at all")
+    state_true_hashes(bundle)
+    return []
+
+
+def _swapped(bundle: Path, _: Path) -> list[str | Path]:
+    shutil.copy(bundle / "clip.int8.tflite", bundle / "stream.int8.tflite")
+    state_true_hashes(bundle)
+    return []
+
+
+def _data(*rows: tuple[str, str, str], split: str = "") -> Damage:
+    def write(_: Path, folder: Path) -> list[str | Path]:
+        folder.mkdir()
+        soundfile.write(folder / "c.wav", np.zeros(800), 8000)
+        for path, _, _ in rows:
+            shutil.copy(folder / "c.wav", folder / path)
+        with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("path", "labels", "split"), *rows])
+        return ["--data", folder, *(["--split", split] if split else [])]
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_flipped("stream.fp32.tflite"), r"stream\.fp32\.tflite is damaged"),
+        (_flipped("clip.int8.tflite"), r"clip\.int8\.tflite is damaged"),
+        (_flipped("golden.safetensors"), r"golden\.safetensors is damaged"),
+        (_flipped("labels.txt"), r"labels\.txt is damaged"),
+        (_missing("clip.int8.tflite"), r"clip\.int8\.tflite is missing"),
+        (_missing("golden.safetensors"), r"golden\.safetensors is missing"),
+        (_missing("manifest.json"), r"holds no bundle .* python -m toolkit\.export"),
+        (_no_model, r"cannot run .*clip\.int8\.tflite"),
+        (_swapped, r"stream\.int8\.tflite has inputs .* its manifest says"),
+        (lambda *_: ["--data", "nowhere"], r"nowhere does not exist"),
+        (_data(("z.wav", "Zebra", "test")), r"none of the bundle's labels; it has Zebra, the bundle Alarm, Dog, Siren"),
+        (
+            _data(("a.wav", "Alarm", "train"), ("b.wav", "", "test"), ("z.wav", "Zebra", "test"), split="test"),
+            r"split 'test' of the data holds no clip with a label of the bundle\. Name another with --split: train\.",
+        ),
+        (_data(("a.wav", "Alarm", "train"), split="tset"), r"split 'tset' .* Name another with --split: train\."),
+    ],
+)
+def test_what_cannot_be_verified_exits_2(
+    bundle: Path, calibrated_run: Path, tmp_path: Path, damage: Damage, message: str
+) -> None:
+    """Damaged bundles and data that says nothing of the labels: one line, and no certificate."""
+    done = verify_verb(bundle, calibrated_run, *damage(bundle, tmp_path / "data"))
+    assert done.exit_code == 2, done.output
+    assert re.fullmatch(rf"error: .*{message}.*\n", done.stderr)
+    assert not done.stdout
+    assert not (bundle / "certificate.json").exists()
+
+
+def test_another_run_is_refused(bundle: Path, tiny_run: Path) -> None:
+    """The same weights with other ranges are another Run, and both are named."""
+    done = verify_verb(bundle, tiny_run)
+    assert done.exit_code == 2
+    manifest = BundleManifest.load(bundle / "manifest.json")
+    assert f"made from Run tiny ({manifest.run_hash}), this Run is tiny ({Run.open(tiny_run).hash})" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_default_split_is_one_that_has_the_labels(bundle: Path, calibrated_run: Path, tmp_path: Path) -> None:
+    """A test split of background alone tells nothing: the next split is taken."""
+    arguments = _data(("a.wav", "Alarm", "train"), ("b.wav", "", "test"))(bundle, tmp_path / "data")
+    done = verify_verb(bundle, calibrated_run, *arguments)
+    assert done.exit_code == 0, done.output
+    _, files = certified(bundle)
+    assert {file.labelled.split for file in files.values() if file.labelled} == {"train"}
+
+
+def test_loss_is_in_points_of_map() -> None:
+    """A file that falls from 0.80 to 0.78 loses two points; one that gains loses less than none."""
+    score = LabelledScore(data_hash="0" * 16, split="test", clips=1, labels=1, pytorch=0.80, file=0.78)
+    assert score.loss_points == pytest.approx(2.0)
+    assert score.model_copy(update={"file": 0.81}).loss_points == pytest.approx(-1.0)
