@@ -112,13 +112,14 @@ def test_every_recording_is_credited_and_free(run: Run) -> None:
 
 
 def test_the_card_says_what_it_rests_on(run: Run) -> None:
-    """Generated sounds by label and number, each licence with its count, each label with the recordings behind it."""
+    """Generated sounds by label and number, each dataset with its licences, each label with the recordings behind it."""
     card = (DEFAULT_RUN / CARD).read_text(encoding="utf-8")
     assert set(run.manifest.recipe.generated) == {"Alarm", "Siren"}
     for label, count in run.manifest.recipe.generated.items():
         assert f"`{label}` was helped by {count} generated sounds" in card
-    for licence, count in Counter(row["licence"] for row in credited()).items():
-        assert f"| {licence} | {count} |" in card
+    for dataset, count in Counter(row["dataset"] for row in credited()).items():
+        licences = sorted({row["licence"] for row in credited() if row["dataset"] == dataset})
+        assert f"| {dataset} | {count} | {', '.join(licences)} | {run.manifest.recipe.credits[dataset]} |" in card
     for decision in run.manifest.decisions:
         assert f"| {decision.label} | {decision.train_clips} | {decision.validation_clips} | " in card
     for subnet in (run.manifest.space.smallest, run.manifest.space.largest):

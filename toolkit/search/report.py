@@ -69,7 +69,7 @@ def _figures(answer: Answer) -> Table:
         if bound.field.endswith(("params", "macs")):
             known = "counted, exact"
         elif bound.field.endswith("_mb"):
-            known = "counted from shapes, not measured"
+            known = "counted, not measured"
         allowed = "" if limit is None else ("at least " if bound.is_least else "at most ") + bound.text(limit)
         table.add_row(bound.title, bound.text(figure), allowed, known)
     table.add_row("mAP", f"{answer.pick.mean_average_precision:.3f}", "", "validation, before quantization")

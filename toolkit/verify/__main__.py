@@ -49,11 +49,11 @@ def main(
     else:
         table = Table(title=f"{bundle.name}: subnet {certificate.subnet} against PyTorch, {certificate.runtime}")
         for column in ("file", "MB", "max error", "mean error", "mAP PyTorch", "mAP file", "verdict"):
-            table.add_column(column, no_wrap=column in ("file", "verdict"))
+            table.add_column(column, no_wrap=" " not in column)
         for file in certificate.files:
             score = file.labelled
             maps = (f"{score.pytorch:.4f}", f"{score.file:.4f}") if score else ("-", "-")
-            errors = f"{file.max_error:.2e}", f"{file.mean_error:.2e}"
+            errors = f"{file.max_error:.1e}", f"{file.mean_error:.1e}"
             verdict = "MISSED" if file.faults else "passed"
             table.add_row(file.name, f"{file.size_bytes / 1e6:.2f}", *errors, *maps, verdict)
         Console().print(table)
