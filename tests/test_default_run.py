@@ -112,7 +112,7 @@ def test_every_recording_is_credited_and_free(run: Run) -> None:
 
 
 def test_the_card_says_what_it_rests_on(run: Run) -> None:
-    """Generated sounds by label and number, each dataset with its licences, each label with the recordings behind it."""
+    """Generated sounds by label and number, each dataset with its licences, each label with its recordings."""
     card = (DEFAULT_RUN / CARD).read_text(encoding="utf-8")
     assert set(run.manifest.recipe.generated) == {"Alarm", "Siren"}
     for label, count in run.manifest.recipe.generated.items():

@@ -314,8 +314,8 @@ def _data(*rows: tuple[str, str, str], split: str = "") -> Damage:
     def write(_: Path, folder: Path) -> list[str | Path]:
         folder.mkdir()
         soundfile.write(folder / "c.wav", np.zeros(800), 8000)
-        for path, _, _ in rows:
-            shutil.copy(folder / "c.wav", folder / path)
+        for row in rows:
+            shutil.copy(folder / "c.wav", folder / row[0])
         with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("path", "labels", "split"), *rows])
         return ["--data", folder, *(["--split", split] if split else [])]
