@@ -106,6 +106,15 @@ def test_without_a_label_there_is_nothing_to_train(tmp_path: Path) -> None:
         gathered(tmp_path)
 
 
+def test_data_without_tiers_is_no_open_data(tmp_path: Path) -> None:
+    """A recipe that takes tier `open` only is refused on recordings that name no tier, and another one is named."""
+    for label in ("Dog", "Bell"):
+        (tmp_path / label).mkdir()
+        soundfile.write(tmp_path / label / "1.wav", np.zeros(800), 8000)
+    with pytest.raises(UserError, match=r"tier open only, the data has none; use --recipe plain"):
+        gathered(tmp_path, RECIPE.model_copy(update={"tier": "open"}))
+
+
 def test_only_clips_of_the_tier_are_taken(tmp_path: Path) -> None:
     """With tier `open` a clip of any other tier is not touched."""
     write_sounds(tmp_path, {"Dog": (3, 1)})

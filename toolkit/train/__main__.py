@@ -11,7 +11,9 @@ from toolkit.cli import json_option, needs, print_json, verb
 
 @verb
 @click.option("--data", type=click.Path(path_type=Path), help="Labelled recordings.  [default: $AEC_DATA]")
-@click.option("--recipe", default="default", show_default=True, help="A shipped recipe's name or a TOML file.")
+@click.option(
+    "--recipe", default="plain", show_default=True, help="plain, default (the committed Run's) or a TOML file."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the Run.  [default: out/runs/RECIPE]")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
@@ -30,8 +32,10 @@ def main(data: Path | None, recipe: str, out: Path | None, resume: bool, threads
 
     if threads:
         torch.set_num_threads(threads)
-    shipped = RECIPES / f"{recipe}.toml"
-    plan = Recipe.load(shipped if shipped.is_file() else Path(recipe))
+    shipped = {path.stem: path for path in sorted(RECIPES.glob("*.toml"))}
+    if recipe not in shipped and not Path(recipe).exists():
+        raise UserError(f"recipe {recipe} does not exist; shipped: {', '.join(shipped)}. Or name a TOML file.")
+    plan = Recipe.load(shipped.get(recipe, Path(recipe)))
     folder = out or OUT / "runs" / plan.name
     if folder.exists() and any(folder.iterdir()) and not resume:
         raise UserError(f"{folder} is not empty. Go on with --resume, or name another --out.")

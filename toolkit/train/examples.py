@@ -86,6 +86,10 @@ def gather(recipe: Recipe, dataset: Dataset, on_progress: Progress) -> Examples:
         UserError: no label has enough recordings, or a label is left with none that decodes in one of the splits.
     """
     tier = dataset.subset(tier="open") if recipe.tier == "open" else dataset
+    if not tier.clips:
+        raise UserError(
+            f"the recipe takes recordings of tier {recipe.tier} only, the data has none; use --recipe plain."
+        )
     labels = _trained_labels(recipe, tier)
     background = [label for label in recipe.background_labels if label in tier.labels]
     wanted = tier.subset(labels=[*labels, *background])
