@@ -40,12 +40,20 @@ def fake_run(
     for subnet in search_space.subnets():
         share = search_space.params(subnet, len(labels)) / largest
         score = 0.5 + 0.4 * share**0.3 + rng.uniform(0, 0.002)
-        results.append(SubnetResult(subnet=subnet.id, mean_average_precision=round(score, 4), ranges={}))
+        results.append(
+            SubnetResult(
+                subnet=subnet.id,
+                mean_average_precision=round(score, 4),
+                ranges={},
+                thresholds=(0.5,) * len(labels),
+                event_f1=0.7,
+                false_alarms_per_hour=0.5,
+            )
+        )
     write_results(folder / SUBNETS, results)
 
     decisions = tuple(
-        LabelDecision(label=label, threshold=0.5, train_clips=40, validation_clips=10, average_precision=0.9)
-        for label in labels
+        label_decision(label, train_clips=40, validation_clips=10, average_precision=0.9) for label in labels
     )
     RunManifest(
         name="fake",
@@ -62,6 +70,22 @@ def fake_run(
         sha256={name: sha256(folder / name) for name in (WEIGHTS, NORMS)},
     ).save(folder / "run.json")
     return folder
+
+
+def label_decision(label: str, **others: Any) -> LabelDecision:
+    """A decision at 0.5 without smoothing, but for what is given; without figures."""
+    plain = {
+        "threshold": 0.5,
+        "off_threshold": 0.4,
+        "smoothing_decisions": 1,
+        "calibrated": True,
+        "train_clips": 1,
+        "validation_clips": 1,
+        "average_precision": None,
+        "event_f1": None,
+        "false_alarms_per_hour": None,
+    }
+    return LabelDecision(label=label, **(plain | others))
 
 
 def fake_tflite(size: int) -> bytes:

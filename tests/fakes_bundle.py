@@ -14,12 +14,12 @@ import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tests.fakes import label_decision
 from toolkit.specs.bundle import BundleFile, BundleManifest, TensorSpec
 from toolkit.specs.device import Precision
 from toolkit.specs.files import sha256
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
-from toolkit.specs.run import LabelDecision
 
 LABELS = ("Loud", "Quiet")
 STEEPNESS, MIDDLE = 40.0, 0.5
@@ -130,6 +130,7 @@ def fake_bundle(
     precisions: Sequence[Precision] = ("int8",),
     window_samples: int = WINDOW,
     threshold: float = 0.5,
+    uncalibrated: Sequence[str] = (),
 ) -> Path:
     """Write a whole Bundle at 8 kHz with hops of 0.1 s and windows of 0.5 s, and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,7 +161,7 @@ def fake_bundle(
                 )
             )
     decisions = tuple(
-        LabelDecision(label=label, threshold=threshold, train_clips=1, validation_clips=1, average_precision=None)
+        label_decision(label, threshold=threshold, off_threshold=0.8 * threshold, calibrated=label not in uncalibrated)
         for label in LABELS
     )
     BundleManifest(

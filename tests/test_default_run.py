@@ -25,7 +25,8 @@ from toolkit.specs.shipped import DEFAULT_RUN, DEVICES
 from toolkit.supernet.static import StaticNet
 from toolkit.supernet.weights import load_weights
 from toolkit.train.evaluate import score_all
-from toolkit.train.examples import Example, log_mel, ten_seconds
+from toolkit.train.examples import Example, ten_seconds
+from toolkit.train.features import log_mel
 from toolkit.train.metrics import mean_average_precision
 
 MAX_BYTES = 5_000_000

@@ -14,7 +14,7 @@ import soundfile
 
 from toolkit.audio.dataset import load_dataset
 from toolkit.progress import Progress
-from toolkit.specs.recipe import Recipe
+from toolkit.specs.recipe import Recipe, Stage
 from toolkit.train.train import train
 
 RATE_HZ = 32_000
@@ -30,9 +30,10 @@ TINY = Recipe(
     generated={"Alarm": 1, "Siren": 1},
     crop_frames=16,
     batch_size=4,
-    largest_steps=1,
-    supernet_steps=1,
-    subnets_per_step=2,
+    stages={
+        "largest": Stage(steps=1),
+        "supernet": Stage(steps=1, subnet="sampled", subnets_per_step=2, labels="teacher", start="largest"),
+    },
     calibration_crops=8,
 )
 
@@ -68,4 +69,4 @@ def make_tiny_run(folder: Path) -> Path:
     """Train and write a Run of three labels (Alarm, Dog, Siren), space ew-ed-22x, base width 8; its folder."""
     sounds = write_sounds(folder / "sounds", {"Alarm": (2, 1), "Siren": (2, 1), "Dog": (2, 1)})
     with Progress() as progress:
-        return train(TINY, load_dataset(sounds), folder / "run", resume=False, progress=progress).folder
+        return train(TINY, load_dataset(sounds), folder / "run", progress=progress).folder

@@ -7,12 +7,14 @@ import importlib
 import click
 
 VERBS = {
+    "shards": "write recordings as shards, for millions of clips",
     "train": "train a supernet on recordings",
     "profile": "measure or model what its layers cost on a device",
     "search": "find the best subnet under a device's budget",
     "export": "write a subnet as a bundle of runtime files",
     "verify": "compare a bundle with PyTorch",
     "listen": "listen to a file or a microphone with a bundle",
+    "reproduce": "make the paper's tables and figures anew",
     "demo": "run the whole chain on this machine",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.audio.class_folders import read_class_folders, split_of
+from toolkit.audio.class_folders import read_class_folders, validation_names
 from toolkit.specs.errors import UserError
 
 
@@ -22,33 +23,36 @@ def touch(root: Path, *names: str) -> None:
 
 def test_labels_of_folders(tmp_path: Path) -> None:
     """A folder names one label or several, background none; deeper folders count, other and hidden files do not."""
-    touch(tmp_path, "Dog/1.WAV", "Dog/deep/2.mp3", "Bark;Dog/3.ogg", "background/4.flac")
+    touch(tmp_path, "Dog/1.WAV", "Dog/deep/2.mp3", "Bark;Dog/3.ogg", "Background/4.flac")
     touch(tmp_path, "Dog/notes.txt", "Dog/._1.wav", ".cache/x/5.wav")
     assert {clip.name: clip.labels for clip in read_class_folders(tmp_path)} == {
         "Dog/1.WAV": ("Dog",),
         "Dog/deep/2.mp3": ("Dog",),
         "Bark;Dog/3.ogg": ("Bark", "Dog"),
-        "background/4.flac": (),
+        "Background/4.flac": (),
     }
 
 
-def test_split_by_file_name() -> None:
-    """About a fifth of many names goes to validation, wherever the file lies."""
-    splits = [split_of(f"{index}.wav") for index in range(5_000)]
-    assert set(splits) == {"train", "validation"}
-    assert 0.18 < splits.count("validation") / len(splits) < 0.22
+@pytest.mark.parametrize(("files", "held_out"), [(3, 0), (4, 1), (12, 3), (20, 5), (24, 5), (25, 5), (5_000, 1_000)])
+def test_split_by_file_name(files: int, held_out: int) -> None:
+    """One in five goes to validation, of a small class a quarter, whatever the files are called."""
+    for pattern in ("{}.wav", "Recording {}.mp3", "bell-{:02}.ogg"):
+        names = [pattern.format(index) for index in range(files)]
+        assert len(set(validation_names(names))) == held_out
+        assert set(validation_names(names)) <= set(names)
 
 
-@given(st.lists(st.from_regex(r"[a-z]{1,6}\.wav", fullmatch=True), min_size=1, max_size=8, unique=True))
-def test_split_is_the_same_everywhere(names: list[str]) -> None:
-    """A file name is in the same split in every class and beside any other file."""
-    with tempfile.TemporaryDirectory() as folder:
-        touch(Path(folder), *(f"{label}/{name}" for label in ("Cat", "Dog") for name in names))
-        together = {clip.name: clip.split for clip in read_class_folders(Path(folder))}
-    with tempfile.TemporaryDirectory() as folder:
-        touch(Path(folder), f"Dog/{names[0]}")
-        (alone,) = read_class_folders(Path(folder))
-    assert together[f"Dog/{names[0]}"] == together[f"Cat/{names[0]}"] == alone.split
+@given(st.lists(st.from_regex(r"[a-z]{1,6}\.wav", fullmatch=True), min_size=1, max_size=8, unique=True), st.randoms())
+def test_split_is_the_same_everywhere(names: list[str], rng: random.Random) -> None:
+    """A file name is in the same split in every class, in whatever order and wherever the folder lies."""
+    some = rng.sample(names, rng.randint(1, len(names)))
+    found = []
+    for order in (sorted, reversed):
+        with tempfile.TemporaryDirectory() as folder:
+            touch(Path(folder), *(f"Dog/{name}" for name in order(names)), *(f"Cat/{name}" for name in order(some)))
+            found.append({clip.name: clip.split for clip in read_class_folders(Path(folder))})
+    assert found[0] == found[1]
+    assert all(found[0][f"Cat/{name}"] == found[0][f"Dog/{name}"] for name in some)
 
 
 def test_splits_of_the_user(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toolkit.listen.events import Event
 
 from tests.fakes_bundle import HOP, RATE_HZ, fake_bundle
 from toolkit.listen.ear import Ear
-from toolkit.listen.events import Event
 from toolkit.specs.errors import UserError
 
 

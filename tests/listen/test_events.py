@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from toolkit.listen.events import BRIDGED_HOPS, OFF_FACTOR, Event, EventDecoder
+
 from toolkit.listen.listener import Decision
 
 HOP, RATE = 10, 100

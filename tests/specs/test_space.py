@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections import Counter
@@ -16,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from toolkit.specs.errors import UserError
 from toolkit.specs.front_end import FrontEndSpec
-from toolkit.specs.layer import Mode
-from toolkit.specs.space import PRESETS, SearchSpace, Subnet, preset_space
+from toolkit.specs.layer import Layer, Mode
+from toolkit.specs.space import PAPER_PRESETS, SearchSpace, Subnet, preset_space
 from toolkit.supernet.static import StaticNet
 from toolkit.supernet.supernet import Supernet
 
@@ -28,7 +29,7 @@ widths = st.integers(1, 999_999)
 subnets = st.lists(st.lists(widths, min_size=1, max_size=3), min_size=1, max_size=5).map(
     lambda blocks: Subnet(blocks=tuple(tuple(block) for block in blocks))
 )
-spaces = st.builds(preset_space, st.sampled_from(PRESETS), st.sampled_from([5, 8, 16, 32, 64]))
+spaces = st.builds(preset_space, st.sampled_from(PAPER_PRESETS), st.sampled_from([5, 8, 16, 32, 64]))
 
 
 def paper_subnet(percent: int, depth: int) -> Subnet:
@@ -99,7 +100,7 @@ def test_spaces_have_the_papers_sizes(name: str, count: int) -> None:
     assert len(space) == len(ids) == count
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PAPER_PRESETS)
 def test_widths_are_rounded_down(name: str) -> None:
     """A block at ratio r of D channels has floor(r D), computed exactly, at any base width."""
     percents = (20, 40, 60, 80, 100) if name == "ew-only" else (40, 60, 80, 100)
@@ -168,7 +169,7 @@ def test_parameters_are_those_of_a_plain_network(data: st.DataObject, space: Sea
         assert space.params(subnet, labels) == trainable(plain_network(space.base_width, subnet.blocks, labels))
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PAPER_PRESETS)
 def test_parameters_are_those_of_the_built_networks(name: str) -> None:
     """The supernet has the largest subnet's parameters; an extracted subnet its own, less one for each folded norm."""
     space = preset_space(name)
@@ -191,7 +192,7 @@ def test_macs_are_those_of_the_built_network(mode: Mode, frames: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ["clip", "frames", "stream"])
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PAPER_PRESETS)
 def test_a_table_has_a_row_for_every_layer(name: str, mode: Mode) -> None:
     """`all_layers` holds each layer of every subnet once, under a name of its own."""
     space = preset_space(name, 8)
@@ -243,3 +244,57 @@ def test_an_unknown_preset_is_one_clear_error() -> None:
     """The error names the presets there are."""
     with pytest.raises(UserError, match="ew-ed-22x"):
         preset_space("ew-ed-222")
+
+
+LAYERWISE = preset_space("ew-layerwise", 16)
+
+
+def test_each_convolution_of_a_layerwise_space_has_a_width_of_its_own() -> None:
+    """Each dynamic convolution takes every multiple of 8 from a fifth of its full width up, whatever others take."""
+    assert LAYERWISE.full_widths[1:] == (32, 64, 128)
+    widths = [range(least, most + 1, 8) for least, most in ((8, 32), (16, 64), (32, 128))]
+    for choices, allowed in zip(LAYERWISE.choices, widths, strict=True):
+        assert set(choices) == set(itertools.product(allowed, repeat=2))
+    assert len(LAYERWISE) == (4 * 7 * 13) ** 2
+    assert (LAYERWISE.smallest.id, LAYERWISE.largest.id) == ("8.8-16.16-32.32", "32.32-64.64-128.128")
+
+
+@given(seed=st.integers(0, 999))
+def test_layerwise_subnets_are_points_of_their_space(seed: int) -> None:
+    """A drawn subnet belongs to the space, is named uniquely, and lies between the ends in parameters."""
+    subnet = LAYERWISE.sample(random.Random(seed))
+    assert subnet in LAYERWISE
+    assert LAYERWISE.parse(subnet.id) == subnet
+    least, most = (LAYERWISE.params(end, 31) for end in (LAYERWISE.smallest, LAYERWISE.largest))
+    assert least <= LAYERWISE.params(subnet, 31) <= most
+    assert Subnet(blocks=((12, 8), *subnet.blocks[1:])) not in LAYERWISE
+
+
+@given(seed=st.integers(0, 999), mode=st.sampled_from(["clip", "stream"]))
+def test_the_layers_of_a_large_space_are_known_without_going_through_it(seed: int, mode: Mode) -> None:
+    """Whatever subnet is drawn, the rows of a cost table cover it."""
+    front_end = FrontEndSpec()
+    drawn = LAYERWISE.sample(random.Random(seed))
+    assert set(LAYERWISE.layers(drawn, front_end, 31, mode)) <= _layerwise_layers(mode)
+
+
+@functools.cache
+def _layerwise_layers(mode: Mode) -> frozenset[Layer]:
+    return frozenset(LAYERWISE.all_layers(FrontEndSpec(), 31, mode))
+
+
+def test_a_base_width_that_the_step_does_not_divide_is_refused() -> None:
+    """Widths must be multiples of 8 from end to end."""
+    with pytest.raises(ValueError, match="base width 10 has blocks of 20 channels, which is no multiple of"):
+        preset_space("ew-layerwise", 10)
+
+
+@given(limit=st.integers(2, 200), seed=st.integers(0, 9), name=st.sampled_from([*PAPER_PRESETS, "ew-layerwise"]))
+def test_a_run_keeps_figures_of_so_many_subnets_at_most(limit: int, seed: int, name: str) -> None:
+    """All of a small space in its order; of a larger one the ends and a sample, the same for the same seed."""
+    space = preset_space(name, 16)
+    chosen = space.evaluated(limit, seed)
+    assert len(set(chosen)) == len(chosen) == min(limit, len(space))
+    assert {space.smallest, space.largest} <= set(chosen)
+    assert chosen == space.evaluated(limit, seed)
+    assert all(subnet in space for subnet in chosen)

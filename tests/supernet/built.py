@@ -8,7 +8,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from toolkit.specs.space import PRESETS, Subnet, preset_space
+from toolkit.specs.space import PAPER_PRESETS, Subnet, preset_space
 from toolkit.supernet.norms import StoredNorms, recalibrate
 from toolkit.supernet.supernet import Supernet
 
@@ -43,7 +43,7 @@ def log_mel(batch: int, frames: int, seed: int, mel_bins: int = MEL_BINS) -> Ten
     return mean + spread * torch.randn(batch, 1, frames, mel_bins, generator=draw)
 
 
-points = st.sampled_from(PRESETS).flatmap(lambda name: st.tuples(st.just(name), st.sampled_from(known(name)[1])))
+points = st.sampled_from(PAPER_PRESETS).flatmap(lambda name: st.tuples(st.just(name), st.sampled_from(known(name)[1])))
 """A preset's name and one of its subnets."""
 
 

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from tests.supernet.built import PlainNet, known, log_mel, points, supernet
 from toolkit.specs.errors import UserError
-from toolkit.specs.space import PRESETS, Subnet
+from toolkit.specs.space import PAPER_PRESETS, Subnet
 from toolkit.supernet.norms import StoredNorms, recalibrate, walk
 from toolkit.supernet.supernet import batch_norm, steps
 
@@ -61,7 +61,7 @@ def test_statistics_of_a_prefix_are_shared() -> None:
 
 
 @settings(max_examples=20)
-@given(data=st.data(), name=st.sampled_from(PRESETS), seed=st.integers(0, 99))
+@given(data=st.data(), name=st.sampled_from(PAPER_PRESETS), seed=st.integers(0, 99))
 def test_a_walk_equals_one_by_one(data: st.DataObject, name: str, seed: int) -> None:
     """Walking through subnets in any order, repeated ones too, gives each the logits that it has alone."""
     net, subnets, norms = known(name)
@@ -73,7 +73,7 @@ def test_a_walk_equals_one_by_one(data: st.DataObject, name: str, seed: int) -> 
         assert_close(logits, net(frames, subnet, norms), atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PAPER_PRESETS)
 def test_a_walk_through_a_space_runs_each_layer_once(name: str) -> None:
     """In the order in which a space names its subnets, no shared prefix is computed twice."""
     net, subnets, _ = known(name)

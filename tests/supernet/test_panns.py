@@ -17,7 +17,7 @@ from torch.testing import assert_close
 
 from tests.supernet.built import log_mel
 from toolkit.specs.errors import MismatchError, UserError
-from toolkit.specs.space import PRESETS
+from toolkit.specs.space import PAPER_PRESETS
 from toolkit.supernet.panns import PANNS_LABELS, load_panns
 from toolkit.supernet.supernet import Supernet
 
@@ -99,7 +99,7 @@ def checkpoint(tensors: dict[str, Tensor], tmp_path_factory: pytest.TempPathFact
     return path
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PAPER_PRESETS)
 def test_it_computes_what_panns_computes(cnn10: Cnn10, checkpoint: Path, name: str) -> None:
     """The loaded network's logits equal PANNs' to 1e-4, whatever space it stands in, on any number of frames."""
     net, subnet, norms = load_panns(checkpoint, name)

@@ -8,17 +8,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from tests.supernet.built import LABELS, PlainNet, known, log_mel, points, supernet
 from toolkit.specs.front_end import FrontEndSpec
-from toolkit.specs.space import PRESETS, Subnet
+from toolkit.specs.space import PAPER_PRESETS, Subnet
 from toolkit.supernet.supernet import ElasticConv, Supernet, batch_norm, steps
 
 
 @settings(max_examples=20)
-@given(data=st.data(), name=st.sampled_from(PRESETS), seed=st.integers(0, 99))
+@given(data=st.data(), name=st.sampled_from(PAPER_PRESETS), seed=st.integers(0, 99))
 def test_a_subnet_leaves_no_trace(data: st.DataObject, name: str, seed: int) -> None:
     """Whatever subnets ran before it, and in whatever order, a subnet scores as if it had run alone."""
     net, subnets, _ = known(name)
@@ -86,7 +86,7 @@ def test_training_a_subnet_leaves_the_other_channels_alone(point: tuple[str, Sub
 
 
 @pytest.mark.parametrize("base_width", [5, 8, 12, 64])
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PAPER_PRESETS)
 def test_every_preset_runs_at_any_base_width(name: str, base_width: int) -> None:
     """Built at any base width, its smallest and largest subnets run, and it has the parameters the space counts."""
     net = supernet(name, base_width)
@@ -120,3 +120,52 @@ def test_dropout_is_for_training_alone() -> None:
     assert torch.equal(dropping.eval()(frames, largest), expected)
     first, second = (dropping.train()(frames, largest) for _ in range(2))
     assert not torch.equal(first, second)
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data(), name=st.sampled_from(PAPER_PRESETS), seed=st.integers(0, 99))
+def test_together_equals_one_by_one(data: st.DataObject, name: str, seed: int) -> None:
+    """Subnets that run together, repeated ones too, have the logits and the gradients that they have one by one."""
+    drawn = data.draw(st.lists(st.sampled_from(known(name)[1]), min_size=1, max_size=5))
+    frames, found = log_mel(3, 16, seed).double(), []
+    for together in (False, True):
+        net = supernet(name).double().requires_grad_(requires_grad=True)
+        logits = torch.stack(net.together(frames, drawn) if together else [net(frames, subnet) for subnet in drawn])
+        logits.square().sum().backward()
+        found.append([logits, *(parameter.grad for parameter in net.parameters() if parameter.grad is not None)])
+    assert_close(*found, atol=1e-8, rtol=1e-6)
+
+
+def test_together_runs_what_is_shared_once() -> None:
+    """Layers of a common prefix run once, and so do the layers of any width right behind it."""
+    net, ran = supernet("ew-ed-xxx"), list[str]()
+
+    def normalize(x: Tensor, weight: Tensor, bias: Tensor, path: str) -> Tensor:
+        ran.append(path)
+        return batch_norm(x, weight, bias, path)
+
+    subnets = [Subnet.parse(text) for text in ("16-12.12-25", "16-12.12-64.64", "6.6-32-25", "16-25-25", "16-12.12-25")]
+    assert all(subnet in net.space for subnet in subnets)
+    net.together(log_mel(2, 16, seed=0), subnets, normalize)
+    assert ran == [
+        *("input", "stem.0", "stem.1", "16"),
+        *("16-25", "16-12.12", "16-12.12-64", "16-12.12-64.64"),
+        *("6.6", "6.6-32", "6.6-32-25", "16-25-25"),
+    ]
+
+
+def test_feature_maps_and_their_gradients_are_channels_last() -> None:
+    """The fast order of memory holds from the first convolution to the last, there and back."""
+    net, orders = supernet("ew-ed-22x").requires_grad_(requires_grad=True), list[bool]()
+
+    def note(x: Tensor) -> None:
+        orders.append(x.is_contiguous(memory_format=torch.channels_last))
+
+    def normalize(x: Tensor, weight: Tensor, bias: Tensor, path: str) -> Tensor:
+        if path != "input":
+            note(x)
+            x.register_hook(note)
+        return batch_norm(x, weight, bias, path)
+
+    net(log_mel(2, 16, seed=0), net.space.largest, normalize).square().sum().backward()
+    assert orders == [True] * 2 * 8

@@ -12,9 +12,12 @@ from tests.tiny_run import RATE_HZ, write_sound, write_sounds
 from toolkit.audio.dataset import load_dataset
 from toolkit.audio.decode import read_audio
 from toolkit.frontend import LogMel, reference_log_mel
+from toolkit.shards.write import ShardOptions, write_shards
 from toolkit.specs.errors import UserError
 from toolkit.specs.recipe import Recipe
-from toolkit.train.examples import Examples, gather, log_mel, ten_seconds
+from toolkit.train.batches import Batches
+from toolkit.train.examples import Examples, gather, ten_seconds
+from toolkit.train.features import log_mel
 
 RECIPE = Recipe(name="test", base_width=8, min_train_clips=2, min_validation_clips=1)
 
@@ -200,3 +203,39 @@ def test_one_sample_is_a_clip(tmp_path: Path) -> None:
     write_sounds(tmp_path, {"Dog": (2, 1)})
     soundfile.write(tmp_path / "Dog-train-0.wav", np.array([0.5]), RATE_HZ)
     assert gathered(tmp_path).train[0].log_mel.shape == (1, RECIPE.front_end.mel_bins)
+
+
+def test_clips_of_shards_are_heard_as_those_of_a_folder(tmp_path: Path) -> None:
+    """Labels, targets, log-mel, background and batches are those of the recordings the shards were written from."""
+    sounds = write_sounds(tmp_path / "sounds", {"Dog": (2, 1), "Bell": (2, 1), "Siren": (2, 1)}, background=1)
+    recipe = RECIPE.model_copy(update={"background_labels": ("Bell",), "generated": {"Siren": 1}, "batch_size": 3})
+    folder = gathered(sounds, recipe)
+    write_shards(load_dataset(sounds), tmp_path / "shards", ShardOptions(), lambda _what, _done, _total: None)
+    shards = gathered(tmp_path / "shards", recipe)
+    assert shards.labels == folder.labels == ("Dog", "Siren")
+    assert shards.summary() == folder.summary()
+    for split in ("train", "validation"):
+        one, other = ({example.name: example for example in getattr(of, split)} for of in (folder, shards))
+        assert one.keys() == other.keys()
+        for name, example in one.items():
+            assert example.labels == other[name].labels
+            assert example.generated == other[name].generated
+            # Silence follows a short clip as samples in one and as frames in the other: two frames hold both.
+            ours, theirs = (
+                np.delete(of.log_mel, [100, 101][: len(of.log_mel) - 100], 0) for of in (example, other[name])
+            )
+            np.testing.assert_allclose(ours, theirs, atol=0.13)
+    drawn = Batches(shards, recipe).draw("largest", 0)
+    assert drawn.clean.shape == (3, 1, recipe.crop_frames, 64)
+    assert np.array_equal(drawn.clean, Batches(shards, recipe).draw("largest", 0).clean)
+
+
+def test_a_long_validation_clip_is_judged_in_windows(tmp_path: Path) -> None:
+    """Every 10 s of a long recording is an example of its own, with the recording's labels; the last is filled up."""
+    write_sounds(tmp_path, {"Dog": (2, 1)}, seconds=23.0)
+    validation = gathered(tmp_path).validation
+    assert [example.name.partition("#")[2] for example in validation] == ["t=0,10", "t=10,20", "t=20,30"]
+    assert {example.labels for example in validation} == {("Dog",)}
+    assert {len(example.log_mel) for example in validation} == {1000}
+    assert validation[2].log_mel[310:].max() == -100
+    assert validation[2].log_mel[:290].min() > -100

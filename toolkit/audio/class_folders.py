@@ -1,12 +1,14 @@
 """Layout 2: a folder for each class. `Dog/1.wav` is labelled Dog, `Bark;Dog/2.wav` both, `background/3.wav` nothing.
 
 Where the top folders are train, validation or test, those are the splits and the classes stand in them. Otherwise a
-hash of the file name decides: 80 % train, 20 % validation. Proved by tests/audio/test_class_folders.py.
+hash of the file names decides: of each class one in five goes to validation, of a small one up to a quarter, so that 20
+files give 5; a file name is in one split everywhere. Proved by tests/audio/test_class_folders.py.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 from toolkit.audio.clip import SPLITS, Clip, file_size, split_labels
@@ -30,24 +32,32 @@ def read_class_folders(root: Path) -> list[Clip]:
             f"{root} holds split folders beside others ({strays:.200}). "
             f"Name the splits {', '.join(SPLITS)} and put the class folders into them."
         )
-    clips: list[Clip] = []
+    classes: list[tuple[Path, list[Path]]] = []
     for folder in [inner for top in splits for inner in _folders(top)] if splits else tops:
-        labels = () if folder.name == BACKGROUND_FOLDER else split_labels(folder.name)
         files = sorted(file for file in folder.rglob("[!.]*") if file.suffix.lower() in AUDIO_SUFFIXES)
         if not files:
             raise UserError(
                 f"class folder {folder} holds no audio file ({', '.join(AUDIO_SUFFIXES)}). Add clips or remove it."
             )
+        classes.append((folder, files))
+    held_out = {name for _, files in classes for name in validation_names({file.name for file in files})}
+    clips: list[Clip] = []
+    for folder, files in classes:
+        labels = () if folder.name.lower() == BACKGROUND_FOLDER else split_labels(folder.name)
         for file in files:
             name = file.relative_to(root).as_posix()
-            split = folder.parent.name if splits else split_of(file.name)
+            split = folder.parent.name if splits else "validation" if file.name in held_out else "train"
             clips.append(Clip(file, name, labels, split, group=name, size_bytes=file_size(file)))
     return clips
 
 
-def split_of(file_name: str) -> str:
-    """Split of a file by its name alone, the same on every machine: one in five goes to validation."""
-    return "validation" if int(hashlib.sha256(file_name.encode()).hexdigest(), 16) % 5 == 0 else "train"
+def validation_names(file_names: Collection[str]) -> list[str]:
+    """Which files of a class go to validation: those of the least hashes, the same on every machine.
+
+    One in five; of fewer than 25 a quarter, but no more than 5.
+    """
+    count = max(len(file_names) // 5, min(5, len(file_names) // 4))
+    return sorted(file_names, key=lambda name: hashlib.sha256(name.encode()).digest())[:count]
 
 
 def _folders(root: Path) -> list[Path]:

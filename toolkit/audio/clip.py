@@ -7,17 +7,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 SPLITS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+class Span(NamedTuple):
+    """Where a sound file lies inside a larger file."""
+
+    offset_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One recording. `labels` is sorted; none means background: no listed event is heard.
 
     `name` is the path within the dataset (what reports show), `group` the source recording: clips of one group
     stay in one split. `size_bytes` is None for a clip that is listed but not there: no `Dataset` holds such a clip.
-    `dataset`, `tier` and `licence` are None where the manifest does not tell.
+    `dataset`, `tier` and `licence` are None where the manifest does not tell. `span` is its place in `path` where that
+    is a shard; `toolkit.audio.clips.read_clip` reads either kind.
     """
 
     path: Path
@@ -29,6 +38,12 @@ class Clip:
     dataset: str | None = None
     tier: str | None = None
     licence: str | None = None
+    span: Span | None = None
+
+    @property
+    def root(self) -> Path:
+        """Folder of its dataset."""
+        return self.path.parent if self.span else Path(str(self.path).removesuffix(self.name))
 
 
 def split_labels(text: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.audio.clip import Clip
-from toolkit.audio.dataset import require_clips
+from toolkit.audio.dataset import require_carried
 from toolkit.audio.decode import read_audio
 from toolkit.specs.errors import UserError
 
@@ -74,12 +74,18 @@ def decode_all(
                 good.append(result)
             if on_progress:
                 on_progress(done, len(clips))
-    require_clips((each.clip for each in good), {label for clip in clips for label in clip.labels})
+    carried = (label for each in good for label in each.clip.labels)
+    require_carried((label for clip in clips for label in clip.labels), carried)
     return DecodedClips(good, broken)
+
+
+def read_clip(clip: Clip, sample_rate_hz: int) -> np.ndarray:
+    """The sound of a clip, from its own file or from its shard, as `toolkit.audio.decode.read_audio` gives it."""
+    return read_audio(clip.path, sample_rate_hz, clip.span)
 
 
 def _decode(clip: Clip, sample_rate_hz: int) -> DecodedClip | BrokenClip:
     try:
-        return DecodedClip(clip, read_audio(clip.path, sample_rate_hz))
+        return DecodedClip(clip, read_clip(clip, sample_rate_hz))
     except UserError as error:
         return BrokenClip(clip, str(error))

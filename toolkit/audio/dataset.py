@@ -1,7 +1,8 @@
-"""`Dataset`: labelled clips of one folder, whichever of three layouts it has, and where the data comes from.
+"""`Dataset`: labelled clips of one folder, whichever of four layouts it has, and where the data comes from.
 
 Layouts: a manifest CSV (`toolkit.audio.manifest`), a folder for each class (`toolkit.audio.class_folders`), AudioSet
-(`toolkit.audio.audioset`). Files are looked at, not decoded: `toolkit.audio.clips` does that.
+(`toolkit.audio.audioset`), shards (`toolkit.audio.shards`). Files are looked at, not decoded: `toolkit.audio.clips`
+does that.
 Proved by tests/audio/test_dataset.py and the tests of each layout.
 """
 
@@ -12,16 +13,19 @@ import hashlib
 import json
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.audio.audioset import CLASS_INDEX, read_audioset
 from toolkit.audio.class_folders import read_class_folders
 from toolkit.audio.clip import Clip
 from toolkit.audio.manifest import read_manifest
+from toolkit.audio.shards import INDEX, PLAN, Index, ShardClips
 from toolkit.specs.errors import UserError
 
 MANIFEST = "manifest.csv"
@@ -32,9 +36,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clips and the sorted labels they are judged by. `missing` names listed clips whose files are not there."""
+    """Clips and the sorted labels they are judged by. `missing` names listed clips whose files are not there.
 
-    clips: tuple[Clip, ...]
+    Every method is quick for the millions of clips that shards hold; going through `clips` one by one is not.
+    """
+
+    clips: Sequence[Clip]
     labels: tuple[str, ...]
     missing: tuple[str, ...] = ()
 
@@ -54,6 +61,8 @@ class Dataset:
             near = difflib.get_close_matches(label, self.labels, n=1)
             hint = f"did you mean {near[0]}?" if near else f"expected some of: {', '.join(self.labels):.300}"
             raise UserError(f"label {label!r} is not in the data; {hint}")
+        if isinstance(self.clips, ShardClips):
+            return Dataset(self.clips.where(split, wanted, tier), wanted, self.missing)
         kept = []
         for clip in self.clips:
             labels_left = tuple(label for label in clip.labels if label in wanted)
@@ -67,8 +76,18 @@ class Dataset:
 
     def clips_per_label(self) -> dict[str, int]:
         """How many clips carry each label."""
-        counts = Counter(label for clip in self.clips for label in clip.labels)
-        return {label: counts[label] for label in self.labels}
+        carriers = self.positions()
+        return {label: len(carriers[label]) for label in self.labels}
+
+    def positions(self) -> Mapping[str | None, NDArray[np.int64]]:
+        """For each label the places in `clips` of those that carry it, rising; under None, of those without label."""
+        if isinstance(self.clips, ShardClips):
+            return self.clips.positions()
+        found: dict[str | None, list[int]] = {label: [] for label in (None, *self.labels)}
+        for place, clip in enumerate(self.clips):
+            for label in clip.labels or (None,):
+                found.setdefault(label, []).append(place)
+        return {label: np.array(places, dtype=np.int64) for label, places in found.items()}
 
     @cached_property
     def data_hash(self) -> str:
@@ -76,12 +95,15 @@ class Dataset:
 
         Equal wherever the data lies; it does not read the sound, so an edit that keeps a file's size goes unseen.
         """
+        if isinstance(self.clips, ShardClips):
+            return self.clips.data_hash
         rows = sorted([clip.name, list(clip.labels), clip.split, clip.size_bytes] for clip in self.clips)
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
 def load_dataset(path: Path, labels: Sequence[str] | None = None) -> Dataset:
-    """Read the dataset at `path`: a manifest CSV, or a folder with one, with AudioSet's files, or of class folders.
+    """Read the dataset at `path`: a manifest CSV, or a folder with one, of shards, with AudioSet's files, or of class
+    folders.
 
     Listed files that are not there are left out with a warning. `labels` keeps these alone (as `Dataset.subset`), so
     that other labels may lack clips.
@@ -89,6 +111,9 @@ def load_dataset(path: Path, labels: Sequence[str] | None = None) -> Dataset:
     Raises:
         UserError: nothing usable is there, a CSV is wrong, or a label is left with no clip.
     """
+    if (path / INDEX).is_file():
+        clips_of_shards = ShardClips(Index.load(path))
+        return _complete(Dataset(clips_of_shards, clips_of_shards.labels).subset(labels=labels))
     listed = _listed(path)
     clips = tuple(clip for clip in listed if clip.size_bytes is not None)
     missing = tuple(clip.name for clip in listed if clip.size_bytes is None)
@@ -98,14 +123,17 @@ def load_dataset(path: Path, labels: Sequence[str] | None = None) -> Dataset:
     if not clips:
         raise UserError(f"no clip of {path} is there. {_HOW_TO_GIVE_DATA}")
     all_labels = tuple(sorted({label for clip in listed for label in clip.labels}))
-    dataset = Dataset(clips, all_labels, missing).subset(labels=labels)
-    require_clips(dataset.clips, dataset.labels)
+    return _complete(Dataset(clips, all_labels, missing).subset(labels=labels))
+
+
+def _complete(dataset: Dataset) -> Dataset:
+    require_carried(dataset.labels, (label for label, count in dataset.clips_per_label().items() if count))
     return dataset
 
 
-def require_clips(clips: Iterable[Clip], labels: Iterable[str]) -> None:
-    """Raise a UserError that names those of `labels` which none of `clips` carries."""
-    empty = sorted(set(labels) - {label for clip in clips for label in clip.labels})
+def require_carried(labels: Iterable[str], carried: Iterable[str]) -> None:
+    """Raise a UserError that names those of `labels` which are not `carried` by a clip."""
+    empty = sorted(set(labels) - set(carried))
     if empty:
         raise UserError(f"no usable clip is left for: {', '.join(empty):.300}. Add clips for it or take the label out.")
 
@@ -131,6 +159,8 @@ def _listed(path: Path) -> list[Clip]:
         return read_manifest(path)
     if not path.is_dir():
         raise UserError(f"{path} does not exist. {_HOW_TO_GIVE_DATA}")
+    if (path / PLAN).is_file():
+        raise UserError(f"the shards of {path} are not finished. Run the command that writes them again, it goes on.")
     if (path / MANIFEST).is_file():
         return read_manifest(path / MANIFEST)
     if (path / CLASS_INDEX).is_file():

@@ -1,4 +1,4 @@
-"""One file into one float32 mono waveform at the rate asked for, whole or in chunks, by the same lines.
+"""One file, or one span of a shard, into a float32 mono waveform at the rate asked for, whole or in chunks.
 
 Not a dataset (`toolkit.audio.dataset`) and not features. Whole equals chunked, and every kind of broken file ends in
 one clear line: proved by tests/audio/test_decode.py.
@@ -6,6 +6,8 @@ one clear line: proved by tests/audio/test_decode.py.
 
 from __future__ import annotations
 
+import io
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from toolkit.audio.clip import Span
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import new_file
 
@@ -30,16 +33,18 @@ _WAV_PROMISE = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _PIPE_BYTES = 0x7FFF_0000
 
 
-def read_audio(path: Path, sample_rate_hz: int) -> np.ndarray:
+def read_audio(path: Path, sample_rate_hz: int, span: Span | None = None) -> np.ndarray:
     """Decode a whole file: float32, shape [samples], channels averaged, resampled to `sample_rate_hz` (soxr HQ).
+
+    With `span` the file is those bytes of `path`. Threads may read at the same time, from one shard too.
 
     Raises:
         UserError: missing, empty, truncated, not audio, or with samples that are not finite.
     """
-    return np.concatenate(list(_resampled(path, sample_rate_hz)))
+    return np.concatenate(list(_resampled(path, sample_rate_hz, span)))
 
 
-def stream_audio(path: Path, sample_rate_hz: int, chunk_samples: int) -> Iterator[np.ndarray]:
+def stream_audio(path: Path, sample_rate_hz: int, chunk_samples: int, span: Span | None = None) -> Iterator[np.ndarray]:
     """Yield the samples of `read_audio` in chunks of `chunk_samples` (the last may be shorter), in constant memory.
 
     Raises as `read_audio` does, but a fault late in the file shows only when the stream comes to it.
@@ -47,7 +52,7 @@ def stream_audio(path: Path, sample_rate_hz: int, chunk_samples: int) -> Iterato
     if chunk_samples < 1:
         raise UserError(f"chunk of {chunk_samples} samples: expected at least 1.")
     waiting = np.empty(0, np.float32)
-    for block in _resampled(path, sample_rate_hz):
+    for block in _resampled(path, sample_rate_hz, span):
         waiting = np.concatenate([waiting, block])
         whole = len(waiting) - len(waiting) % chunk_samples
         for start in range(0, whole, chunk_samples):
@@ -63,17 +68,18 @@ def write_wav(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> None:
         soundfile.write(temporary, waveform, sample_rate_hz, subtype="PCM_16", format="WAV")
 
 
-def _resampled(path: Path, sample_rate_hz: int) -> Iterator[np.ndarray]:
+def _resampled(path: Path, sample_rate_hz: int, span: Span | None = None) -> Iterator[np.ndarray]:
     """Blocks of mono samples at `sample_rate_hz`; at least one sample in all."""
-    with _open(path) as file:
+    place = str(path) if span is None else f"{path} from byte {span.offset_bytes} on"
+    with _open(path, span, place) as file:
         native_hz = file.samplerate
         if not _LOWEST_RATE_HZ <= native_hz <= _HIGHEST_RATE_HZ:
             raise UserError(
-                f"{path} claims {native_hz} Hz, expected {_LOWEST_RATE_HZ}-{_HIGHEST_RATE_HZ}. Re-encode it."
+                f"{place} claims {native_hz} Hz, expected {_LOWEST_RATE_HZ}-{_HIGHEST_RATE_HZ}. Re-encode it."
             )
         resampler = soxr.ResampleStream(native_hz, sample_rate_hz, 1, dtype="float32", quality="HQ")
         samples = 0
-        for block in _mono_blocks(file, path):
+        for block in _mono_blocks(file, place):
             ready = block if native_hz == sample_rate_hz else resampler.resample_chunk(block)
             samples += len(ready)
             yield ready
@@ -82,28 +88,29 @@ def _resampled(path: Path, sample_rate_hz: int) -> Iterator[np.ndarray]:
             samples += len(rest)
             yield rest
     if samples == 0:
-        raise UserError(f"{path} holds no sound: zero samples at {sample_rate_hz} Hz. Record it again.")
+        raise UserError(f"{place} holds no sound: zero samples at {sample_rate_hz} Hz. Record it again.")
 
 
-def _open(path: Path) -> soundfile.SoundFile:
+def _open(path: Path, span: Span | None, place: str) -> soundfile.SoundFile:
     try:
-        empty = path.stat().st_size == 0
+        packed = None if span is None else _bytes_at(path, span)
+        empty = path.stat().st_size == 0 if packed is None else not packed
     except (OSError, ValueError):
-        raise UserError(f"{path} does not exist or cannot be read. Check the path.") from None
+        raise UserError(f"{place} does not exist or cannot be read. Check the path.") from None
     if path.is_dir():
         raise UserError(f"{path} is a folder, expected an audio file ({', '.join(AUDIO_SUFFIXES)}).")
     if empty:
-        raise UserError(f"{path} is empty (0 bytes). Copy or record it again.")
+        raise UserError(f"{place} is empty (0 bytes). Copy or record it again.")
     try:
-        return soundfile.SoundFile(path)
+        return soundfile.SoundFile(path if packed is None else io.BytesIO(packed))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a suffix that means headerless samples
         reason = getattr(error, "error_string", "headerless samples").rstrip(".")
-        raise UserError(f"{path} is not audio that can be read ({reason}). Expected wav, flac, ogg or mp3.") from None
+        raise UserError(f"{place} is not audio that can be read ({reason}). Expected wav, flac, ogg or mp3.") from None
 
 
-def _mono_blocks(file: soundfile.SoundFile, path: Path) -> Iterator[np.ndarray]:
+def _mono_blocks(file: soundfile.SoundFile, place: str) -> Iterator[np.ndarray]:
     """Blocks of the mean over channels, float32 [frames], at the file's own rate."""
-    cut = f"{path} is truncated or damaged: "
+    cut = f"{place} is truncated or damaged: "
     promise = _WAV_PROMISE.search(file.extra_info)
     if promise and int(promise[1]) < _PIPE_BYTES:
         raise UserError(f"{cut}{promise[2]} of {promise[1]} bytes are there. Copy or record it again.")
@@ -119,8 +126,13 @@ def _mono_blocks(file: soundfile.SoundFile, path: Path) -> Iterator[np.ndarray]:
             break
         # One comparison finds NaN, infinities and absurd values that would overflow further on.
         if not np.abs(block).max() < _LARGEST_SAMPLE:
-            raise UserError(f"{path} holds samples that are not finite (NaN or Inf). Write it anew from the source.")
+            raise UserError(f"{place} holds samples that are not finite (NaN or Inf). Write it anew from the source.")
         decoded += len(block)
         yield np.ascontiguousarray(block[:, 0] if file.channels == 1 else block.mean(axis=1))
     if decoded + _MP3_SLACK_FRAMES < file.frames:
         raise UserError(f"{cut}{decoded} of {file.frames} samples decode. Copy or record it again.")
+
+
+def _bytes_at(path: Path, span: Span) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        return os.pread(file.fileno(), span.size_bytes, span.offset_bytes)

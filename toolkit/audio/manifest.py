@@ -50,8 +50,9 @@ def read_manifest(path: Path) -> list[Clip]:
         if split_of_group.setdefault(group, split) != split:
             faults.add(line, f"group {group} is in split {split} and in {split_of_group[group]}, expected one of them")
         file = path.parent / name
-        optional = {column: row.get(column) or None for column in ("dataset", "tier", "licence")}
-        clips.append(Clip(file, name, split_labels(row["labels"]), split, group, file_size(file), **optional))
+        dataset, tier, licence = (row.get(column) or None for column in ("dataset", "tier", "licence"))
+        labels = split_labels(row["labels"])
+        clips.append(Clip(file, name, labels, split, group, file_size(file), dataset, tier, licence))
     faults.raise_any()
     return clips
 

@@ -93,7 +93,7 @@ def export(order: Order, out: Path, say: Say) -> BundleManifest:
             run_hash=order.run.hash,
             pick=order.pick,
             labels=manifest.labels,
-            decisions=manifest.decisions,
+            decisions=order.run.decisions(order.subnet),
             front_end=manifest.front_end,
             front_end_fingerprint=manifest.front_end.fingerprint,
             window_samples=CLIP_SECONDS * manifest.front_end.sample_rate_hz,

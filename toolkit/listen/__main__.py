@@ -11,8 +11,8 @@ import click
 from toolkit.cli import json_option, needs, print_json, verb
 
 if TYPE_CHECKING:
+    from toolkit.events.decoder import Event
     from toolkit.listen.ear import Ear
-    from toolkit.listen.events import Event
 
 
 def _share(text: str) -> float:
@@ -62,7 +62,7 @@ def main(bundle: Path, wav: Path | None, mic: bool, precision: Any, threshold: f
             "dropped_s": dropped_s,
             "window_s": manifest.window_samples / rate,
             "hop_s": manifest.hop_samples / rate,
-            "events": [vars(event) for event in events],
+            "events": [vars(event) | {"calibrated": event.label not in ear.uncalibrated} for event in events],
             "cost": cost.as_json(),
         }
         print_json(result)
@@ -72,6 +72,8 @@ def main(bundle: Path, wav: Path | None, mic: bool, precision: Any, threshold: f
             click.echo(_line(event))
     if not events:
         click.echo("no events: no score reached its label's threshold")
+    if guessed := sorted(ear.uncalibrated & {event.label for event in events}):
+        click.echo(f"not calibrated, a default threshold decides: {', '.join(guessed)}", err=True)
     click.echo(
         f"\n{ear.heard_s:.1f} s heard with {ear.file.name} on {cost.runtime}: an inference took "
         f"{cost.inference_p50_ms:.1f} ms (p50), {cost.inference_p90_ms:.1f} ms (p90); "

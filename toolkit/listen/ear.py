@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.listen.events import Event, EventDecoder
+from toolkit.events.decoder import Decision, Event, EventDecoder
 from toolkit.listen.interpreter import Classifier
-from toolkit.listen.listener import Decision, Listener
+from toolkit.listen.listener import Listener
 from toolkit.listen.steps import make_step
 from toolkit.specs.bundle import BundleFile, BundleManifest, open_bundle
 from toolkit.specs.device import Precision
@@ -53,7 +53,7 @@ class Ear:
     Args:
         folder: the bundle; every file of it is checked.
         precision: which file to run; the first otherwise.
-        threshold: replaces the thresholds of all labels.
+        threshold: replaces the thresholds of all labels; each keeps its smoothing, and its off threshold the ratio.
 
     Raises:
         UserError: no bundle, a damaged one, or none of its files can listen.
@@ -68,8 +68,7 @@ class Ear:
         step = make_step(self._classifier, manifest)
         self._listener = Listener(step, manifest.window_samples, manifest.hop_samples)
         self._decoder = EventDecoder(
-            manifest.labels,
-            [decision.threshold if threshold is None else threshold for decision in manifest.decisions],
+            [rule if threshold is None else rule.at(threshold) for rule in manifest.decisions],
             manifest.window_samples,
             manifest.hop_samples,
             manifest.front_end.sample_rate_hz,
@@ -82,6 +81,11 @@ class Ear:
         return self.manifest.front_end.sample_rate_hz
 
     @property
+    def uncalibrated(self) -> frozenset[str]:
+        """Labels whose thresholds rest on no measurement."""
+        return frozenset(rule.label for rule in self.manifest.decisions if not rule.calibrated)
+
+    @property
     def heard_s(self) -> float:
         """Seconds of audio so far."""
         return self._listener.heard / self.sample_rate_hz
@@ -92,9 +96,9 @@ class Ear:
         for chunk in chunks:
             for decision in self._listener.push(chunk):
                 yield self._moment(decision)
-        for decision in self._listener.flush():
+        for number, decision in enumerate(self._listener.flush()):
             yield self._moment(decision)
-            if not self._decoder.sounding:
+            if not self._decoder.sounding and number >= self._decoder.lag_decisions:
                 break
         yield Moment(self.heard_s, frozenset(), tuple(self._decoder.flush()))
         self._cpu_seconds += time.process_time() - started

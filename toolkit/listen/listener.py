@@ -1,4 +1,4 @@
-"""`Listener`: samples that come in pieces of any length become decisions, one each hop. Not events: see `events.py`.
+"""`Listener`: samples that come in pieces of any length become decisions, one each hop. Events: `toolkit.events`.
 
     samples     |--- hop ---|--- hop ---|--- hop ---|-- rest, then zeros
     decisions               ^           ^           ^                  ^        ^        ^ (flush)
@@ -12,23 +12,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from toolkit.events.decoder import Decision
 from toolkit.listen.steps import Step
 from toolkit.specs.errors import UserError
 
 _KEPT_TIMES = 4096
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Scores [labels] of the window that ends at sample `end`; `heard` samples of audio have come so far."""
-
-    end: int
-    heard: int
-    scores: np.ndarray
 
 
 class Listener:

@@ -97,7 +97,12 @@ def search(question: Question) -> Answer:
         budget = budget.model_copy(update={"max_core_share": None})
 
     space, labels = manifest.space, len(manifest.labels)
-    costs = {subnet: predict(table, space, subnet, manifest.front_end, labels) for subnet in space.subnets()}
+    if not run.results:
+        raise UserError(
+            f"Run {manifest.name} holds no evaluation of any subnet. Train it again: python -m toolkit.train"
+        )
+    known = map(space.parse, run.results)  # of a large space, or of one subnet tuned by itself, a Run evaluates some
+    costs = {subnet: predict(table, space, subnet, manifest.front_end, labels) for subnet in known}
     choice = choose(
         costs,
         lambda subnet: run.result(subnet).mean_average_precision,

@@ -1,9 +1,10 @@
 """`Run`: the folder of one training, as far as it is text. Weights are loaded by `toolkit.supernet.weights`.
 
     run.json              this record: labels, space, front end, recipe, data hash, decisions, metrics
-    subnets.jsonl         a line for each subnet: its evaluation and activation ranges
+    subnets.jsonl         a line for each subnet: its evaluation, thresholds and activation ranges
     weights.safetensors   the supernet, float16
     norms.safetensors     batch-norm statistics of every subnet, float32
+    imprints.safetensors  what the hidden layer makes of each label, for labels that are added later (optional)
     MODEL_CARD.md, CREDITS.csv
 
 Proved by tests/specs/test_run.py.
@@ -14,8 +15,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import sha256, write_text
@@ -27,18 +29,44 @@ from toolkit.specs.space import SearchSpace, Subnet
 
 Range = tuple[float, float]
 WEIGHTS, NORMS, SUBNETS, MANIFEST = "weights.safetensors", "norms.safetensors", "subnets.jsonl", "run.json"
-CARD, CREDITS = "MODEL_CARD.md", "CREDITS.csv"
+CARD, CREDITS, IMPRINTS = "MODEL_CARD.md", "CREDITS.csv", "imprints.safetensors"
 
 
 class LabelDecision(Part):
-    """When a score counts as an event, and what that rests on."""
+    """When scores count as an event, and what that rests on. The decoder that obeys it is `toolkit.events`.
+
+    The figures are those of the largest subnet, on validation streams that its thresholds were not fitted on.
+    """
 
     label: str
-    threshold: float = Field(ge=0, le=1)
+    threshold: float = Field(gt=0, le=1)
+    """Score at which an event begins."""
+    off_threshold: float = Field(ge=0, le=1)
+    """Score below which it may end."""
+    smoothing_decisions: int = Field(ge=1)
+    """The score that is compared is the median of so many decisions around it, an odd number."""
+    calibrated: bool
+    """False where validation held too little to fit on: thresholds are the default ones."""
     train_clips: int = Field(ge=0)
     validation_clips: int = Field(ge=0)
     average_precision: float | None = Field(ge=0, le=1)
-    """Of the largest subnet on validation; none where validation holds no positive."""
+    """On validation clips; none where they hold no positive."""
+    event_f1: float | None = Field(ge=0, le=1)
+    """None where there is no event to measure it on."""
+    false_alarms_per_hour: float | None = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        if self.off_threshold > self.threshold:
+            raise ValueError(f"off_threshold {self.off_threshold} lies above threshold {self.threshold}")
+        if self.smoothing_decisions % 2 == 0:
+            raise ValueError(f"smoothing_decisions must be odd, found {self.smoothing_decisions}")
+        return self
+
+    def at(self, threshold: float) -> Self:
+        """The same decision with another threshold; the off threshold keeps its ratio to it."""
+        ratio = round(self.off_threshold / self.threshold, 2)
+        return self.model_copy(update={"threshold": threshold, "off_threshold": off_threshold(threshold, ratio)})
 
 
 class SubnetResult(Part):
@@ -48,6 +76,16 @@ class SubnetResult(Part):
     mean_average_precision: float = Field(ge=0, le=1)
     ranges: dict[str, Range]
     """Least and greatest activation at each tap of the static network, for int8 without data."""
+    thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...]
+    """Of each label, in the order of the Run's labels."""
+    event_f1: float | None = Field(ge=0, le=1)
+    """Mean over the calibrated labels, as their `LabelDecision` defines it; none where there are none."""
+    false_alarms_per_hour: float | None = Field(ge=0)
+
+
+def off_threshold(threshold: float, ratio: float) -> float:
+    """The score below which an event may end, as it is written: four decimals."""
+    return round(threshold * ratio, 4)
 
 
 class RunManifest(Record):
@@ -65,7 +103,15 @@ class RunManifest(Record):
     machine: str
     toolkit_version: str
     sha256: dict[str, str]
-    """Of the weights and norms files."""
+    """Of the weights, norms and imprints files."""
+    parent: str | None = None
+    """Name and hash of the Run whose body this one took over."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if tuple(decision.label for decision in self.decisions) != self.labels:
+            raise ValueError("decisions and labels differ")
+        return self
 
 
 class Run:
@@ -93,6 +139,12 @@ class Run:
             SubnetResult.from_text(line, origin=f"{folder / SUBNETS} line {number}")
             for number, line in enumerate(lines, start=1)
         ]
+        for number, result in enumerate(results, start=1):
+            if (found := len(result.thresholds)) != (expected := len(manifest.labels)):
+                raise UserError(
+                    f"{folder / SUBNETS} line {number} has {found} thresholds for {expected} labels. "
+                    "Train the Run again or copy it anew."
+                )
         return cls(folder, manifest, {result.subnet: result for result in results})
 
     @property
@@ -108,6 +160,13 @@ class Run:
                 f"Run {name} holds no evaluation of subnet {subnet}, only of {count} others. Train it again."
             )
         return self.results[subnet.id]
+
+    def decisions(self, subnet: Subnet) -> tuple[LabelDecision, ...]:
+        """For each label the decision at the subnet's own threshold; raises as `result` does."""
+        thresholds = self.result(subnet).thresholds
+        return tuple(
+            decision.at(threshold) for decision, threshold in zip(self.manifest.decisions, thresholds, strict=True)
+        )
 
     def check_weights(self) -> None:
         """Raise UserError when weights or norms are not the bytes that the manifest names."""

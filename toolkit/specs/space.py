@@ -66,6 +66,9 @@ class SearchSpace(Part):
     `ratios` are the widths a dynamic block may take, as fractions of its full width (rounded down);
     `depths` names, for each dynamic block, how many of its two convolutions may run.
     Source: Lin et al. (2023), section 2.2.
+
+    With `channel_step` each convolution has a width of its own: the multiples of it from the least of `ratios` to the
+    greatest.
     """
 
     family: Literal["cnn10"] = "cnn10"
@@ -73,6 +76,7 @@ class SearchSpace(Part):
     base_width: int = Field(ge=1, le=1024)
     ratios: tuple[float, ...] = Field(min_length=1)
     depths: tuple[tuple[int, ...], ...] = Field(min_length=3, max_length=3)
+    channel_step: int | None = Field(None, ge=1)
 
     @model_validator(mode="after")
     def _sane(self) -> Self:
@@ -82,6 +86,9 @@ class SearchSpace(Part):
             raise ValueError("depths of a block must be (1,), (2,) or (1, 2)")
         if self._width(2, self.ratios[0]) < 1:
             raise ValueError(f"ratio {self.ratios[0]} of {2 * self.base_width} channels leaves none")
+        if self.channel_step and 2 * self.base_width % self.channel_step:
+            found = f"base width {self.base_width} has blocks of {2 * self.base_width} channels"
+            raise ValueError(f"{found}, which is no multiple of the step of {self.channel_step}")
         return self
 
     @property
@@ -100,10 +107,15 @@ class SearchSpace(Part):
     @cached_property
     def choices(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """For each dynamic block all it can be, from small to large."""
-        return tuple(
-            tuple((self._width(factor, ratio),) * depth for ratio in self.ratios for depth in depths)
-            for factor, depths in zip((2, 4, 8), self.depths, strict=True)
-        )
+        return tuple(tuple(self._block(factor, depths)) for factor, depths in zip((2, 4, 8), self.depths, strict=True))
+
+    def _block(self, factor: int, depths: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        if self.channel_step is None:
+            return ((self._width(factor, ratio),) * depth for ratio in self.ratios for depth in depths)
+        step, ends = self.channel_step, (self.ratios[0], self.ratios[-1])
+        least, most = (-(-self._width(factor, ratio) // step) * step for ratio in ends)
+        widths = range(least, most + 1, step)
+        return (block for depth in depths for block in itertools.product(widths, repeat=depth))
 
     def subnets(self) -> Iterator[Subnet]:
         """Every subnet of the space, in a fixed order; neighbours share the longest prefixes."""
@@ -120,16 +132,26 @@ class SearchSpace(Part):
     @property
     def largest(self) -> Subnet:
         """Every block at its greatest width and depth."""
-        return Subnet(blocks=tuple(max(choices, key=lambda block: (block[0], len(block))) for choices in self.choices))
+        return Subnet(blocks=tuple(max(choices, key=sum) for choices in self.choices))
 
     @property
     def smallest(self) -> Subnet:
         """Every block at its least width and depth."""
-        return Subnet(blocks=tuple(min(choices, key=lambda block: (block[0], len(block))) for choices in self.choices))
+        return Subnet(blocks=tuple(min(choices, key=sum) for choices in self.choices))
 
     def sample(self, rng: random.Random) -> Subnet:
         """A subnet drawn uniformly: each block's width and depth on their own."""
         return Subnet(blocks=tuple(rng.choice(choices) for choices in self.choices))
+
+    def evaluated(self, limit: int, seed: int) -> tuple[Subnet, ...]:
+        """The subnets that a Run keeps figures of: all, or the ends and a sample; neighbours share long prefixes."""
+        if len(self) <= limit:
+            return tuple(self.subnets())
+        rng = random.Random(seed)
+        chosen = {self.smallest, self.largest}
+        while len(chosen) < limit:
+            chosen.add(self.sample(rng))
+        return tuple(sorted(chosen, key=lambda subnet: subnet.blocks))
 
     def parse(self, text: str) -> Subnet:
         """Read a subnet id or the words `largest` and `smallest`.
@@ -176,8 +198,18 @@ class SearchSpace(Part):
 
     def all_layers(self, front_end: FrontEndSpec, label_count: int, mode: Mode = "clip") -> tuple[Layer, ...]:
         """Each different layer of the whole space once: the rows of a cost table."""
-        every = (layer for subnet in self.subnets() for layer in self.layers(subnet, front_end, label_count, mode))
+        every = (layer for one in self._covering() for layer in self.layers(one, front_end, label_count, mode))
         return tuple(dict.fromkeys(every))
+
+    def _covering(self) -> Iterator[Subnet]:
+        """Subnets that hold between them every layer of the space: all pairs of neighbouring blocks.
+
+        A layer is known by its place, what it takes in and what it gives, so a pair of blocks settles it.
+        """
+        largest = self.largest.blocks
+        for first in range(len(self.choices) - 1):
+            for pair in itertools.product(*self.choices[first : first + 2]):
+                yield Subnet(blocks=(*largest[:first], *pair, *largest[first + 2 :]))
 
     def params(self, subnet: Subnet, label_count: int, front_end: FrontEndSpec | None = None) -> int:
         """Trainable parameters of the subnet, exact."""
@@ -196,22 +228,25 @@ def mode_frames(front_end: FrontEndSpec, mode: Mode) -> int:
     return front_end.frames(CLIP_SECONDS * front_end.sample_rate_hz)
 
 
-_PRESETS: dict[str, tuple[tuple[float, ...], tuple[tuple[int, ...], ...]]] = {
-    "ew-ed-22x": ((0.4, 0.6, 0.8, 1.0), ((2,), (2,), (1, 2))),
-    "ew-ed-2xx": ((0.4, 0.6, 0.8, 1.0), ((2,), (1, 2), (1, 2))),
-    "ew-ed-xxx": ((0.4, 0.6, 0.8, 1.0), ((1, 2), (1, 2), (1, 2))),
-    "ew-only": ((0.2, 0.4, 0.6, 0.8, 1.0), ((2,), (2,), (2,))),
+_PRESETS: dict[str, tuple[tuple[float, ...], tuple[tuple[int, ...], ...], int | None]] = {
+    "ew-ed-22x": ((0.4, 0.6, 0.8, 1.0), ((2,), (2,), (1, 2)), None),
+    "ew-ed-2xx": ((0.4, 0.6, 0.8, 1.0), ((2,), (1, 2), (1, 2)), None),
+    "ew-ed-xxx": ((0.4, 0.6, 0.8, 1.0), ((1, 2), (1, 2), (1, 2)), None),
+    "ew-only": ((0.2, 0.4, 0.6, 0.8, 1.0), ((2,), (2,), (2,)), None),
+    "ew-layerwise": ((0.2, 1.0), ((2,), (2,), (2,)), 8),
 }
 PRESETS = tuple(_PRESETS)
+PAPER_PRESETS = tuple(name for name, (*_, step) in _PRESETS.items() if step is None)
+"""Small enough to be gone through subnet by subnet."""
 
 
 def preset_space(name: str = "ew-ed-22x", base_width: int = 64) -> SearchSpace:
-    """A space of the paper by name.
+    """A space of the paper by name, or `ew-layerwise`, where each convolution has a width of its own.
 
     Raises:
-        UserError: no such preset.
+        UserError: no such preset, or the base width does not do for it.
     """
     if name not in _PRESETS:
         raise UserError(f"unknown space {name!r}; known: {', '.join(PRESETS)}.")
-    ratios, depths = _PRESETS[name]
-    return SearchSpace(name=name, base_width=base_width, ratios=ratios, depths=depths)
+    ratios, depths, step = _PRESETS[name]
+    return SearchSpace(name=name, base_width=base_width, ratios=ratios, depths=depths, channel_step=step)

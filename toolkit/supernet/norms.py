@@ -6,7 +6,7 @@ Proved by tests/supernet/test_norms.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -60,9 +60,17 @@ def recalibrate(net: Supernet, log_mel: Tensor, subnets: Iterable[Subnet]) -> St
 
 
 def walk(
-    net: Supernet, log_mel: Tensor, subnets: Iterable[Subnet], normalize: Normalizer
+    net: Supernet,
+    log_mel: Tensor,
+    subnets: Iterable[Subnet],
+    normalize: Normalizer,
+    finish: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[tuple[Subnet, Tensor]]:
-    """Logits [B, L] of each subnet on one batch; feature maps of the prefix shared with the subnet before are kept."""
+    """Logits [B, L] of each subnet on one batch; feature maps of the prefix shared with the subnet before are kept.
+
+    `finish` makes something else of the last feature map [B, C, T, F].
+    """
+    finish = finish or net.classify
     net.eval()
     with torch.no_grad():
         stem = net.stem(log_mel, normalize)
@@ -75,4 +83,4 @@ def walk(
             del done[shared:]
             for step in wanted[shared:]:
                 done.append((step, net.run(step, done[-1][1] if done else stem, normalize)))
-            yield subnet, net.classify(done[-1][1])
+            yield subnet, finish(done[-1][1])

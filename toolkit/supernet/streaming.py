@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from toolkit.specs.errors import UserError
-from toolkit.specs.space import TIME_STRIDE
+from toolkit.specs.space import CONVOLUTIONS_PER_BLOCK, TIME_STRIDE, Subnet
 from toolkit.supernet.static import BORDER_FRAMES, StaticNet, channels_first, channels_last
 
 WINDOW_FRAMES = 125
@@ -105,3 +105,11 @@ def _mask(x: Tensor, seen: Tensor, delay: int) -> Tensor:
     """Zeros [T, 1] where a frame of [1, C, T, F] lies before the signal, else ones: x[t] is frame seen + t - delay."""
     place = torch.arange(1 - delay, 1 - delay + x.shape[2], dtype=x.dtype) + seen
     return torch.clamp(place, 0, 1)[:, None, None]
+
+
+def feature_delay(subnet: Subnet, input_delay: int) -> int:
+    """Feature frames by which a `StreamingNet` is late: one for each convolution, rounded up at each halving."""
+    delay = input_delay + CONVOLUTIONS_PER_BLOCK
+    for block in subnet.blocks:
+        delay = -(-delay // 2) + len(block)
+    return delay

@@ -35,7 +35,7 @@ class Normalizer(Protocol):
     """Normalizes a feature map [B, C, T, F] by statistics of its own choosing; `path` says where in the net it is."""
 
     def __call__(self, x: Tensor, weight: Tensor, bias: Tensor, path: str) -> Tensor:
-        """[B, C, T, F] to the same shape, with a weight and a bias for each channel."""
+        """[B, C, T, F] to a new tensor of that shape, with a weight and a bias for each channel."""
         ...
 
 
@@ -56,8 +56,11 @@ class ElasticConv(nn.Module):
 
     def forward(self, x: Tensor, width: int, normalize: Normalizer, path: str) -> Tensor:
         """[B, C, T, F] to [B, width, T, F]."""
-        y = functional.conv2d(x, self.weight[:width, : x.shape[1]], padding=KERNEL // 2)
-        return functional.relu(normalize(y, self.norm_weight[:width], self.norm_bias[:width], path))
+        # Channels last is the faster order on a processor, a fifth to a third of a step; what follows keeps the order
+        # of the weights. `clone`, because `contiguous` leaves those of one input channel as they are.
+        weight = self.weight[:width, : x.shape[1]].clone(memory_format=torch.channels_last)
+        y = functional.conv2d(x, weight, padding=KERNEL // 2)
+        return functional.relu_(normalize(y, self.norm_weight[:width], self.norm_bias[:width], path))
 
 
 class Supernet(nn.Module):
@@ -92,7 +95,10 @@ class Supernet(nn.Module):
 
     def forward(self, log_mel: Tensor, subnet: Subnet, normalize: Normalizer = batch_norm) -> Tensor:
         """Logits [B, label_count] of log-mel frames [B, 1, T, F]; the batch's own statistics if none are given."""
-        return self.after_stem(self.stem(log_mel, normalize), subnet, normalize)
+        x = self.stem(log_mel, normalize)
+        for step in steps(subnet):
+            x = self.run(step, x, normalize)
+        return self.classify(x)
 
     def stem(self, log_mel: Tensor, normalize: Normalizer) -> Tensor:
         """Input norm and the static first block: [B, 1, T, F] to [B, C, T // 2, F // 2], the same for every subnet."""
@@ -101,15 +107,39 @@ class Supernet(nn.Module):
             x = self.run(step, x, normalize)
         return x
 
-    def after_stem(self, x: Tensor, subnet: Subnet, normalize: Normalizer) -> Tensor:
-        """Logits [B, label_count] from what `stem` gave."""
-        for step in steps(subnet):
-            x = self.run(step, x, normalize)
-        return self.classify(x)
+    def together(self, log_mel: Tensor, subnets: Sequence[Subnet], normalize: Normalizer = batch_norm) -> list[Tensor]:
+        """Logits [B, label_count] of each subnet on the same frames; what they share is computed once.
+
+        Subnets share the layers of a common prefix, and the layer behind it too: channels of a narrow layer are the
+        first ones of a wide layer, norm included. For training, where this saves a quarter of the time: values and
+        gradients are as from one by one, but dropout in a shared layer is drawn once.
+        """
+        ways = [steps(subnet) for subnet in subnets]
+        widest: dict[Step | None, Step] = {}
+        for way in ways:
+            for before, step in zip((None, *way), way, strict=False):
+                widest[before] = max(widest.get(before, step), step, key=lambda one: one.width)
+        maps: dict[Step | None, Tensor] = {None: self.stem(log_mel, normalize)}
+        wide: dict[Step | None, Tensor] = {}
+        for way in ways:
+            for before, step in zip((None, *way), way, strict=False):
+                if before not in wide:
+                    wide[before] = self.convolve(widest[before], maps[before], normalize)
+                if step not in maps:
+                    maps[step] = self.leave(step, wide[before][:, : step.width])
+        return [self.classify(maps[way[-1]]) for way in ways]
 
     def run(self, step: Step, x: Tensor, normalize: Normalizer) -> Tensor:
         """One convolution, and what stands between blocks when it is the last of its block."""
-        x = self.blocks[step.block][step.layer](x, step.width, normalize, step.path)
+        return self.leave(step, self.convolve(step, x, normalize))
+
+    def convolve(self, step: Step, x: Tensor, normalize: Normalizer) -> Tensor:
+        """[B, C, T, F] to [B, width, T, F]: convolution, norm, ReLU."""
+        layer = self.blocks[step.block][step.layer]
+        return layer(x, step.width, normalize, step.path)  # type: ignore[no-any-return]
+
+    def leave(self, step: Step, x: Tensor) -> Tensor:
+        """Pooling and dropout when the step is the last of its block."""
         if step.ends_block:
             if step.block < len(self.blocks) - 1:
                 x = functional.avg_pool2d(x, 2)
@@ -118,11 +148,15 @@ class Supernet(nn.Module):
 
     def classify(self, x: Tensor) -> Tensor:
         """Last feature map [B, C, T, F] to logits: mean over F, then maximum plus mean over T, two linear layers."""
-        frames = x.mean(3)
-        pooled = frames.amax(2) + frames.mean(2)
+        frames = x.permute(0, 2, 3, 1).mean(2)
+        return self.judge(frames.amax(1) + frames.mean(1))
+
+    def judge(self, pooled: Tensor) -> Tensor:
+        """Logits [B, label_count] of pooled features [B, C]: the two linear layers."""
         dropping = self.training and self.dropout
         pooled = functional.dropout(pooled, HEAD_DROPOUT, dropping)
-        hidden = functional.relu(functional.linear(pooled, self.hidden.weight[:, : x.shape[1]], self.hidden.bias))
+        weight = self.hidden.weight[:, : pooled.shape[1]]
+        hidden = functional.relu(functional.linear(pooled, weight, self.hidden.bias))
         return self.head(functional.dropout(hidden, HEAD_DROPOUT, dropping))  # type: ignore[no-any-return]
 
 

@@ -1,11 +1,15 @@
 """Training batches: label-balanced draws, mixed at random levels on power, band-limited, masked.
 
-Each step's batch depends on (seed, phase, step) alone, so a resumed training sees what it would have seen.
+Each row of a batch depends on (seed, stage, step, row) alone: a resumed training sees what it would have seen, and
+processes that share a batch draw its rows apart.
 Axis letters: B batch, T frames, F mel bins, L labels. Proved by tests/train/test_batches.py.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +17,7 @@ from numpy.typing import NDArray
 
 from toolkit.frontend.mel import mel_filters
 from toolkit.specs.recipe import Augmentation, Recipe
-from toolkit.train.examples import Example, Examples
+from toolkit.train.examples import Example, Examples, Places, StoredExamples
 
 Floats = NDArray[np.float32]
 GENERATED_SHARE = 0.5
@@ -27,12 +31,12 @@ AUDIBLE_SHARE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Clean and masked log-mel [B, 1, T, F] in dB, targets [B, L], and the names of the clips in each crop."""
+    """Clean and masked log-mel [B, 1, T, F] in dB, targets [B, L], and the names of the clips mixed in each crop."""
 
     clean: Floats
     masked: Floats
     targets: Floats
-    names: tuple[str, ...]
+    parts: tuple[tuple[str, ...], ...]
 
 
 class Batches:
@@ -41,26 +45,43 @@ class Batches:
     def __init__(self, examples: Examples, recipe: Recipe) -> None:
         self.recipe, self.labels, self.data_hash = recipe, examples.labels, examples.data_hash
         self.row = {label: index for index, label in enumerate(examples.labels)}
-        self.pools: list[tuple[list[Example], list[Example]]] = []
-        for label in examples.labels:
-            held = [example for example in examples.train if label in example.labels]
-            self.pools.append(([e for e in held if not e.generated], [e for e in held if e.generated]))
-        self.background = [example for example in examples.train if not example.labels]
+        self.train = examples.train
+        self.pools = [examples.pools[label] for label in examples.labels]
+        self.background, _ = examples.pools[None]
         spec = recipe.front_end
         self.centres_hz = mel_filters(spec).argmax(axis=1) * spec.sample_rate_hz / spec.window_samples
 
-    def draw(self, phase: int, step: int, size: int | None = None) -> Batch:
-        """The batch of one step of one phase."""
-        rng = np.random.default_rng([self.recipe.seed, 2, phase, step])
-        crops = [self._crop(rng) for _ in range(size or self.recipe.batch_size)]
-        clean = np.stack([crop for crop, _, _ in crops])
-        targets = np.zeros((len(crops), len(self.labels)), dtype=np.float32)
-        for row, (_, labels, _) in enumerate(crops):
-            targets[row, [self.row[label] for label in labels]] = 1.0
-        masked = np.stack([mask(rng, crop, self.recipe.augmentation) for crop in clean])
-        return Batch(clean[:, None], masked[:, None], targets, tuple(name for _, _, name in crops))
+    def draw(self, stage: str, step: int, rows: Iterable[int] | None = None) -> Batch:
+        """The batch of one step of one stage, or some rows of it."""
+        key = [self.recipe.seed, 2, zlib.crc32(stage.encode()), step]
+        seeds = [[*key, row] for row in (range(self.recipe.batch_size) if rows is None else rows)]
+        if isinstance(self.train, StoredExamples):
+            with ThreadPoolExecutor() as readers:
+                drawn = list(readers.map(self._row, seeds))
+        else:
+            drawn = [self._row(seed) for seed in seeds]
+        clean, masked, targets, parts = zip(*drawn, strict=True)
+        return Batch(np.stack(clean)[:, None], np.stack(masked)[:, None], np.stack(targets), parts)
 
-    def _crop(self, rng: np.random.Generator) -> tuple[Floats, tuple[str, ...], str]:
+    def each(self, stage: str, steps: range, rows: Iterable[int]) -> Iterator[Batch]:
+        """The batches of `steps`, each drawn while the one before it is used."""
+        kept = list(rows)
+        with ThreadPoolExecutor(1) as pool:
+            coming = [pool.submit(self.draw, stage, step, kept) for step in steps[:1]]
+            for step in steps:
+                batch = coming.pop().result()
+                if step + 1 in steps:
+                    coming.append(pool.submit(self.draw, stage, step + 1, kept))
+                yield batch
+
+    def _row(self, seed: list[int]) -> tuple[Floats, Floats, Floats, tuple[str, ...]]:
+        rng = np.random.default_rng(seed)
+        crop, labels, names = self._crop(rng)
+        targets = np.zeros(len(self.labels), dtype=np.float32)
+        targets[[self.row[label] for label in labels]] = 1.0
+        return crop, mask(rng, crop, self.recipe.augmentation), targets, names
+
+    def _crop(self, rng: np.random.Generator) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
         """One mixed crop [T, F] in dB, its labels and the names of what is in it."""
         how = self.recipe.augmentation
         parts = [self._event(rng)]
@@ -68,8 +89,8 @@ class Batches:
         if rng.random() < how.mix_probability:
             parts.append(self._event(rng))
             gains_db.append(-rng.uniform(*how.mix_snr_db))
-        if self.background and rng.random() < how.background_probability:
-            parts.append(self.background[rng.integers(len(self.background))])
+        if len(self.background) and rng.random() < how.background_probability:
+            parts.append(self._one_of(rng, self.background))
             gains_db.append(-rng.uniform(*how.background_snr_db))
         power = np.zeros((self.recipe.crop_frames, self.recipe.front_end.mel_bins), dtype=np.float32)
         loudest = 0.0
@@ -87,16 +108,20 @@ class Batches:
             power += noise_floor(rng, power.shape, how)
         labels = tuple(sorted({label for part in parts for label in part.labels}))
         crop_db = 10 * np.log10(np.maximum(power, self.recipe.front_end.floor_power))
-        return crop_db.astype(np.float32), labels, " + ".join(part.name for part in parts)
+        return crop_db.astype(np.float32), labels, tuple(part.name for part in parts)
 
     def _event(self, rng: np.random.Generator) -> Example:
-        """A clip of a label drawn uniformly; background counts as one more label."""
-        pick = rng.integers(len(self.pools) + bool(self.background))
+        """A clip drawn uniformly, or of a label drawn uniformly; background counts as one more label."""
+        if self.recipe.draw == "clips":
+            return self.train[int(rng.integers(len(self.train)))]
+        pick = rng.integers(len(self.pools) + bool(len(self.background)))
         if pick == len(self.pools):
-            return self.background[rng.integers(len(self.background))]
+            return self._one_of(rng, self.background)
         recorded, generated = self.pools[pick]
-        pool = generated if generated and rng.random() < GENERATED_SHARE else recorded
-        return pool[rng.integers(len(pool))]
+        return self._one_of(rng, generated if len(generated) and rng.random() < GENERATED_SHARE else recorded)
+
+    def _one_of(self, rng: np.random.Generator, places: Places) -> Example:
+        return self.train[int(places[rng.integers(len(places))])]
 
     def _band_limit(self, rng: np.random.Generator) -> Floats:
         """Factors [F] of a low-pass: audio that was once sampled at a lower rate."""

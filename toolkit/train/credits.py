@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from toolkit.audio.clip import Clip
+from toolkit.audio.windows import whole_name
 from toolkit.specs.files import write_text
 from toolkit.specs.record import read_text
 from toolkit.specs.run import CREDITS
@@ -19,21 +20,22 @@ from toolkit.specs.run import CREDITS
 COLUMNS = ("file", "labels", "split", "source", "dataset", "licence", "title", "author")
 
 
-def write_credits(path: Path, clips: Iterable[Clip]) -> None:
-    """One line for each recording, sorted by name.
+def write_credits(path: Path, clips: Iterable[Clip], inherited: Path | None = None) -> None:
+    """One line for each recording, sorted by name, after those of a Run whose table is `inherited`.
 
     Raises:
-        UserError: the dataset's own table cannot be read.
+        UserError: one of these tables cannot be read.
     """
     tables: dict[Path, dict[str, dict[str, str]]] = {}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
+    if inherited is not None:
+        writer.writerows(list(csv.reader(io.StringIO(read_text(inherited))))[1:])
     for clip in sorted(clips, key=lambda clip: clip.name):
-        root = Path(str(clip.path).removesuffix(clip.name))
-        if root not in tables:
-            tables[root] = _own_table(root / CREDITS)
-        own = tables[root].get(clip.name, {})
+        if clip.root not in tables:
+            tables[clip.root] = _own_table(clip.root / CREDITS)
+        own = tables[clip.root].get(whole_name(clip.name), {})
         stated = (
             clip.group,
             clip.dataset or "",

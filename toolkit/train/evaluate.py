@@ -1,31 +1,27 @@
-"""What a Run keeps of every subnet: mAP on validation and activation ranges; and the decision thresholds.
+"""What a Run keeps of every subnet: mAP on validation and activation ranges. Decisions are fitted in `decide.py`.
 
 Proved by tests/train/test_evaluate.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
-from sklearn.metrics import precision_recall_curve
 from torch import Tensor
 
-from toolkit.specs.run import LabelDecision, Range, SubnetResult
+from toolkit.specs.run import Range, SubnetResult
 from toolkit.specs.space import Subnet
 from toolkit.supernet.norms import StoredNorms, walk
 from toolkit.supernet.static import StaticNet
 from toolkit.supernet.supernet import Supernet
-from toolkit.train.examples import Example, Examples
-from toolkit.train.metrics import Scores, average_precisions, mean_average_precision
+from toolkit.train.decide import EventFigures
+from toolkit.train.examples import Example
+from toolkit.train.metrics import Scores, mean_average_precision
 
 EVALUATION_BATCH = 8
 RANGE_CROPS = 48
-LEAST_POSITIVES = 5
-DEFAULT_THRESHOLD = 0.5
-LEAST_THRESHOLD = 0.3
-"""A listener hears far more windows without an event than validation holds, so no threshold lies below this."""
 
 
 def score_all(
@@ -59,43 +55,25 @@ def results_of(
     scores: dict[str, Scores],
     targets: Scores,
     frames: Tensor,
+    figures: Mapping[str, EventFigures],
     on_progress: Callable[[int, int], None],
 ) -> list[SubnetResult]:
-    """Evaluation and ranges of each subnet."""
+    """Evaluation, ranges and what streams said (`figures`) of each subnet."""
     every = list(subnets)
     results = []
     for number, subnet in enumerate(every, start=1):
         ranges = activation_ranges(StaticNet.extract(net, subnet, norms), frames[:RANGE_CROPS])
         mean = mean_average_precision(scores[subnet.id], targets)
-        results.append(SubnetResult(subnet=subnet.id, mean_average_precision=round(mean, 6), ranges=ranges))
-        on_progress(number, len(every))
-    return results
-
-
-def decide(examples: Examples, scores: Scores) -> tuple[LabelDecision, ...]:
-    """The threshold of the best F1 for each label, bounded below; 0.5 where validation holds too few positives."""
-    targets = examples.targets(examples.validation)
-    precisions = average_precisions(scores, targets)
-    decisions = []
-    for column, label in enumerate(examples.labels):
-        positives = int(targets[:, column].sum())
-        threshold = DEFAULT_THRESHOLD
-        if positives >= LEAST_POSITIVES:
-            threshold = max(best_threshold(scores[:, column], targets[:, column]), LEAST_THRESHOLD)
-        decisions.append(
-            LabelDecision(
-                label=label,
-                threshold=threshold,
-                train_clips=examples.count(label, "train"),
-                validation_clips=positives,
-                average_precision=precisions.get(column),
+        heard = figures[subnet.id]
+        results.append(
+            SubnetResult(
+                subnet=subnet.id,
+                mean_average_precision=round(mean, 6),
+                ranges=ranges,
+                thresholds=heard.thresholds,
+                event_f1=heard.event_f1,
+                false_alarms_per_hour=heard.false_alarms_per_hour,
             )
         )
-    return tuple(decisions)
-
-
-def best_threshold(scores: Scores, targets: Scores) -> float:
-    """The score from which on positives are told with the best F1, for scores and zeros and ones [N]."""
-    precision, recall, thresholds = precision_recall_curve(targets, scores)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-    return float(thresholds[int(f1[:-1].argmax())])
+        on_progress(number, len(every))
+    return results

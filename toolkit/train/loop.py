@@ -1,7 +1,10 @@
-"""The two phases: the largest subnet on hard labels, then K sampled subnets a step taught by it.
+"""The one training loop: a stage of a recipe, from its start weights to its finished weights.
 
-Source: Lin et al. (2023), sections 2.3 and 3.3; the phase-1 network is the teacher here (the full method, with a
-teacher of its own, is to come). Proved by tests/train/test_train.py.
+    draw a batch -> targets (hard or the teacher's, once) -> all subnets together -> losses and gradients -> step
+
+Runs on one processor or on many (Lightning Fabric): each process draws its rows of the batch, batch norm and gradients
+are averaged over all. State lies on disk after each checkpoint interval; a stage that is begun again goes on from
+there, to the bit. Source: Lin et al. (2023), sections 2.3 and 3.3. Proved by tests/train/test_loop.py.
 """
 
 from __future__ import annotations
@@ -10,143 +13,208 @@ import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn import functional
 
 from toolkit.specs.errors import MismatchError, UserError
-from toolkit.specs.recipe import Recipe
+from toolkit.specs.recipe import GIVEN, Recipe, Stage
 from toolkit.specs.space import Subnet
-from toolkit.supernet.norms import recalibrate
-from toolkit.supernet.supernet import Supernet, batch_norm
+from toolkit.supernet.supernet import Normalizer, Supernet, batch_norm
 from toolkit.train.batches import Batch, Batches
-from toolkit.train.checkpoint import load_checkpoint, save_checkpoint
+from toolkit.train.checkpoint import load_checkpoint, read_progress, save_checkpoint
+from toolkit.train.parallel import average_gradients, average_over_processes
+from toolkit.train.sync_norm import shared_batch_norm
+from toolkit.train.teachers import Teacher
+from toolkit.train.watch import Unwatched, Watch
 
-LARGEST, SUPERNET = 1, 2
-CHECKPOINT, TEACHER = "checkpoint.safetensors", "teacher.safetensors"
 WARM_UP_SHARE = 0.15
+Look = Callable[[Supernet], dict[str, float]]
+"""Validation mAP by subnet id, of the network as it stands."""
 
-Report = Callable[[str, int, int, float], None]
-"""Called with phase, step, steps and loss."""
+
+def finished(folder: Path, stage: str) -> Path:
+    """Where a stage's finished weights lie."""
+    return folder / f"{stage}.safetensors"
+
+
+def under_way(folder: Path, stage: str) -> Path:
+    """Where the checkpoint of a stage that is not finished lies."""
+    return folder / f"{stage}.checkpoint.safetensors"
 
 
 @dataclass
 class Training:
-    """One training: its network, its data and where its state lies on disk."""
+    """What the stages of one training share.
+
+    Args:
+        recipe: its stages, batches and optimizer.
+        batches: of the data.
+        folder: where checkpoints and finished weights lie.
+        fabric: the processor or processors to run on, launched.
+        watch: is told how it goes.
+        look: asked for validation mAP every `evaluation_steps`.
+    """
 
     recipe: Recipe
-    net: Supernet
     batches: Batches
     folder: Path
-    report: Report
+    fabric: Fabric = field(default_factory=lambda: Fabric(accelerator="cpu"))
+    watch: Watch = field(default_factory=Unwatched)
+    look: Look | None = None
 
-    def run(self, resume: bool) -> float:
-        """Both phases, from the last checkpoint when `resume`; returns the seconds spent in steps so far.
-
-        Raises:
-            UserError: there is no checkpoint to resume from, or the loss is no number.
-            MismatchError: the checkpoint is of another recipe or of other data.
-        """
-        path = self.folder / CHECKPOINT
-        phase, step, seconds = LARGEST, 0, 0.0
-        optimizer = self._optimizer()
-        if resume:
-            progress = load_checkpoint(path, self.net, optimizer)
-            for what, found in self._belongs_to().items():
-                if progress.get(what) != found:
-                    raise MismatchError(
-                        f"{path} was made with other {what}: resume with the same, or name another --out."
-                    )
-            phase, step, seconds = progress["phase"], progress["step"], progress["seconds"]
-        else:
-            self._save(path, optimizer, phase, step, seconds)
-        while phase <= SUPERNET:
-            steps = self.recipe.largest_steps if phase == LARGEST else self.recipe.supernet_steps
-            teacher = self._teacher() if phase == SUPERNET else None
-            while step < steps:
-                started = time.monotonic()
-                loss = self._step(optimizer, phase, step, steps, teacher)
-                seconds += time.monotonic() - started
-                step += 1
-                self.report("largest subnet" if phase == LARGEST else "supernet", step, steps, loss)
-                if step % self.recipe.checkpoint_steps == 0 and step < steps:
-                    self._save(path, optimizer, phase, step, seconds)
-            if phase == LARGEST:
-                save_checkpoint(self.folder / TEACHER, self.net, None, {})
-            phase, step = phase + 1, 0
-            optimizer = self._optimizer()
-            self._save(path, optimizer, phase, step, seconds)
-        return seconds
-
-    def _save(self, path: Path, optimizer: torch.optim.Optimizer, phase: int, step: int, seconds: float) -> None:
-        save_checkpoint(
-            path, self.net, optimizer, {"phase": phase, "step": step, "seconds": seconds} | self._belongs_to()
+    def new_net(self) -> Supernet:
+        """An untrained network, the same for the same seed."""
+        torch.manual_seed(self.recipe.seed)
+        recipe = self.recipe
+        return Supernet(
+            recipe.search_space(), len(self.batches.labels), recipe.front_end.mel_bins, dropout=recipe.dropout
         )
 
-    def _belongs_to(self) -> dict[str, str]:
-        return {"recipe": self.recipe.digest(), "data": self.batches.data_hash}
+    def train(self, name: str, teacher: Teacher | None = None, subnet: Subnet | None = None) -> tuple[Supernet, float]:
+        """Run a stage, or what is left of it; its network and the seconds that its steps took.
 
-    def _optimizer(self) -> torch.optim.AdamW:
-        recipe = self.recipe
-        return torch.optim.AdamW(self.net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+        Args:
+            name: of the stage; the stage it starts from must be finished.
+            teacher: for a stage that learns from one.
+            subnet: for a stage whose subnet is `given`.
 
-    def _teacher(self) -> Callable[[Tensor], Tensor]:
-        """Probabilities [B, L] of the network that phase 1 left, normalized by recalibrated statistics."""
-        teacher = Supernet(self.net.space, len(self.batches.labels), self.recipe.front_end.mel_bins)
-        load_checkpoint(self.folder / TEACHER, teacher, None)
-        largest = self.net.space.largest
-        norms = recalibrate(teacher.eval(), calibration_frames(self.batches), [largest])
+        Raises:
+            UserError: the loss is no number, or a file is missing or damaged.
+            MismatchError: what lies in the folder is of another recipe or of other data.
+        """
+        stage, net = self.recipe.stage(name), self.new_net()
+        belongs = self._belongs(name, subnet)
+        if finished(self.folder, name).exists():
+            return net, self._load(finished(self.folder, name), net, None, belongs)[1]
+        if stage.start is not None:
+            start = subnet if self.recipe.stage(stage.start).subnet == GIVEN else None
+            self._load(finished(self.folder, stage.start), net, None, self._belongs(stage.start, start))
+        net.to(self.fabric.device)
+        run = _StageRun(self, name, stage, net, teacher, subnet)
+        step, seconds = 0, 0.0
+        if under_way(self.folder, name).exists():
+            step, seconds = self._load(under_way(self.folder, name), net, run.optimizer, belongs)
+        rows = range(self.fabric.global_rank, self.recipe.batch_size, self.fabric.world_size)
+        for batch in self.batches.each(name, range(step, stage.steps), rows):
+            started = time.monotonic()
+            loss = run.step(step, batch)
+            seconds += time.monotonic() - started
+            step += 1
+            self.watch.step(name, step, stage.steps, loss, self.recipe.batch_size)
+            if self.look and self.recipe.evaluation_steps and step % self.recipe.evaluation_steps == 0:
+                self.watch.evaluated(name, step, self.look(net))
+            if step % self.recipe.checkpoint_steps == 0 and step < stage.steps:
+                self._save(under_way(self.folder, name), net, run.optimizer, belongs, (step, seconds))
+        self._save(finished(self.folder, name), net, None, belongs, (step, seconds))
+        if self.fabric.is_global_zero:
+            under_way(self.folder, name).unlink(missing_ok=True)
+        return net, seconds
 
-        def probabilities(log_mel: Tensor) -> Tensor:
-            with torch.no_grad():
-                return torch.sigmoid(teacher(log_mel, largest, norms))
+    def _belongs(self, name: str, subnet: Subnet | None) -> dict[str, str]:
+        return {"recipe": self.recipe.stage_digest(name, subnet), "data": self.batches.data_hash}
 
-        return probabilities
+    def _load(
+        self, path: Path, net: Supernet, optimizer: torch.optim.Optimizer | None, belongs: dict[str, str]
+    ) -> tuple[int, float]:
+        progress = read_progress(path)
+        for what, expected in belongs.items():
+            if progress.get(what) != expected:
+                raise MismatchError(f"{path} was made with other {what}: go on with the same, or name another --out.")
+        load_checkpoint(path, net, optimizer)
+        return progress["step"], progress["seconds"]
 
-    def _step(
+    def _save(
         self,
-        optimizer: torch.optim.Optimizer,
-        phase: int,
-        step: int,
-        steps: int,
-        teacher: Callable[[Tensor], Tensor] | None,
-    ) -> float:
-        batch = self.batches.draw(phase, step)
-        torch.manual_seed(int(np.random.SeedSequence([self.recipe.seed, 3, phase, step]).generate_state(1)[0]))
-        inputs, targets = torch.from_numpy(batch.masked), torch.from_numpy(batch.targets)
-        subnets = [self.net.space.largest]
-        if teacher is not None:
+        path: Path,
+        net: Supernet,
+        optimizer: torch.optim.Optimizer | None,
+        belongs: dict[str, str],
+        done: tuple[int, float],
+    ) -> None:
+        if self.fabric.is_global_zero:
+            save_checkpoint(path, net, optimizer, {"step": done[0], "seconds": done[1]} | belongs)
+        self.fabric.barrier()
+
+
+class _StageRun:
+    """The steps of one stage."""
+
+    def __init__(
+        self, training: Training, name: str, stage: Stage, net: Supernet, teacher: Teacher | None, subnet: Subnet | None
+    ) -> None:
+        self.recipe, self.fabric = training.recipe, training.fabric
+        self.name, self.stage, self.net = name, stage, net
+        if stage.labels == "teacher" and teacher is None:
+            raise UserError(f"stage {name} learns from a teacher, and there is none.")
+        self.teacher = teacher if stage.labels == "teacher" else None
+        self.fixed = stage.fixed(net.space, subnet)
+        self.normalize: Normalizer = shared_batch_norm if self.fabric.world_size > 1 else batch_norm
+        self.optimizer = torch.optim.AdamW(
+            net.parameters(), self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
+        )
+
+    def step(self, step: int, batch: Batch) -> float:
+        """One step of the optimizer on this process's rows of the batch; the mean loss over all processes."""
+        seed = [self.recipe.seed, 3, step, self.fabric.global_rank, *self.name.encode()]
+        rng = np.random.default_rng(seed)
+        torch.manual_seed(int(rng.integers(2**62)))
+        inputs, targets = (torch.from_numpy(array).to(self.fabric.device) for array in (batch.masked, batch.targets))
+        if self.teacher is not None:
             share = self.recipe.distillation_weight
-            targets = share * teacher(torch.from_numpy(batch.clean)) + (1 - share) * targets
-            draw = random.Random(f"{self.recipe.seed} {step}")
-            subnets = [self.net.space.sample(draw) for _ in range(self.recipe.subnets_per_step)]
-        for group in optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * one_cycle(step, steps)
-        optimizer.zero_grad()
+            with self.fabric.autocast():
+                told = self.teacher(batch).to(self.fabric.device)
+            targets = share * told + (1 - share) * targets
+        if self.stage.mixup_alpha:
+            inputs, targets = mixup(inputs, targets, rng, self.stage.mixup_alpha)
+        for group in self.optimizer.param_groups:
+            factor = one_cycle(step, self.stage.steps) if self.recipe.schedule == "one-cycle" else 1.0
+            group["lr"] = self.recipe.learning_rate * factor
+        self.optimizer.zero_grad()
         self.net.train()
-        # The subnets share the static first block: it runs forward once, and backward once with their summed gradients.
-        stem = self.net.stem(inputs, batch_norm)
-        shared = stem.detach().requires_grad_()
-        total = 0.0
-        for subnet in subnets:
-            logits = self.net.after_stem(shared, subnet, batch_norm)
-            loss = functional.binary_cross_entropy_with_logits(logits, targets) / len(subnets)
-            if not math.isfinite(loss.item()):
-                raise UserError(_not_finite(step, subnet, batch))
-            loss.backward()
-            total += loss.item()
-        stem.backward(shared.grad)
-        optimizer.step()
-        return total
+        subnets, parts = self._subnets(step), self.recipe.accumulate
+        losses = torch.zeros(len(subnets))
+        for some_inputs, some_targets in zip(inputs.chunk(parts), targets.chunk(parts), strict=True):
+            losses += self._backward(some_inputs, some_targets, subnets, 1 / (parts * len(subnets)))
+        losses = average_over_processes(self.fabric, losses)
+        if not math.isfinite(float(losses.sum())):
+            raise UserError(_not_finite(self.name, step, subnets, losses, batch))
+        average_gradients(self.fabric, self.net)
+        self.optimizer.step()
+        return float(losses.sum())
+
+    def _subnets(self, step: int) -> list[Subnet]:
+        space, stage = self.net.space, self.stage
+        if self.fixed:
+            return [self.fixed]
+        draw = random.Random(f"{self.recipe.seed} {self.name} {step}")
+        always = [space.largest, space.smallest] if stage.sandwich else []
+        return always + [space.sample(draw) for _ in range(stage.subnets_per_step - len(always))]
+
+    def _backward(self, inputs: Tensor, targets: Tensor, subnets: list[Subnet], weight: float) -> Tensor:
+        """Add the gradients of each subnet's loss times `weight`; those losses [K]. What subnets share runs once."""
+        with self.fabric.autocast():
+            logits = [each.float() for each in self.net.together(inputs, subnets, self.normalize)]
+        learnt = [targets] * len(subnets)
+        if self.stage.in_place:
+            learnt[1:] = [torch.sigmoid(logits[0].detach())] * (len(subnets) - 1)
+        each_loss = functional.binary_cross_entropy_with_logits
+        losses = torch.stack([each_loss(own, told) * weight for own, told in zip(logits, learnt, strict=True)])
+        losses.sum().backward()
+        return losses.detach().cpu()
 
 
-def calibration_frames(batches: Batches) -> Tensor:
-    """Clean training crops [B, 1, T, F] on which batch-norm statistics are computed."""
-    return torch.from_numpy(batches.draw(0, 0, batches.recipe.calibration_crops).clean)
+def mixup(inputs: Tensor, targets: Tensor, rng: np.random.Generator, alpha: float) -> tuple[Tensor, Tensor]:
+    """Each crop [B, 1, T, F] and its targets [B, L] blended with the one before it. Source: Zhang et al. (2018)."""
+    share = torch.from_numpy(rng.beta(alpha, alpha, len(inputs)).astype(np.float32)).to(inputs.device)
+    wide = share[:, None, None, None]
+    mixed = wide * inputs + (1 - wide) * inputs.roll(1, 0)
+    return mixed, share[:, None] * targets + (1 - share[:, None]) * targets.roll(1, 0)
 
 
 def one_cycle(step: int, steps: int) -> float:
@@ -157,8 +225,11 @@ def one_cycle(step: int, steps: int) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * (step - warm_up) / max(1, steps - warm_up))))
 
 
-def _not_finite(step: int, subnet: Subnet, batch: Batch) -> str:
+def _not_finite(name: str, step: int, subnets: list[Subnet], losses: Tensor, batch: Batch) -> str:
+    wrong = next(str(subnet) for subnet, loss in zip(subnets, losses, strict=True) if not math.isfinite(loss))
+    broken = [row for row, crop in enumerate(batch.masked) if not np.isfinite(crop).all()]
+    clips = "; ".join(" + ".join(batch.parts[row]) for row in broken or range(len(batch.parts)))
     return (
-        f"the loss is not a number at step {step}, subnet {subnet}, clips {'; '.join(batch.names)[:300]}. "
+        f"the loss is not a number at step {step} of stage {name}, subnet {wrong}, clips {clips:.300}. "
         "The last checkpoint is kept. Look at these clips, or lower learning_rate and train into another --out."
     )

@@ -1,0 +1,1 @@
+"""Scores become events with start, end and confidence: one decoder, for listening and for fitting its thresholds."""

@@ -1,0 +1,101 @@
+"""`--dry-run`: what a recipe would train, and an estimate of how long from a few steps on this machine.
+
+Proved by tests/train/test_plan.py.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from statistics import median
+
+import torch
+from torch.nn import functional
+
+from toolkit.audio.dataset import Dataset
+from toolkit.specs.recipe import Recipe
+from toolkit.specs.record import Part
+from toolkit.specs.space import Subnet
+from toolkit.supernet.supernet import Supernet
+from toolkit.train.train import stage_order
+
+TIMED_STEPS = 3
+TIMED_CROPS = 8
+BACKWARD_FACTOR = 2
+"""Gradients cost a multiplication by the weights' and one by the inputs' transpose."""
+
+
+class PlannedStage(Part):
+    """One stage as it would run; hours are estimated from `TIMED_STEPS` steps of `TIMED_CROPS` random crops."""
+
+    stage: str
+    steps: int
+    clips: int
+    """Crops that go through the loop."""
+    macs: float
+    """Multiply-accumulates, forward and backward, of the mean subnet; the teacher's forward pass included."""
+    estimated_hours: float
+
+
+def plan(recipe: Recipe, dataset: Dataset, stages: Sequence[str], subnet: Subnet | None) -> list[PlannedStage]:
+    """What training would do, stage by stage."""
+    labels = len(dataset.labels)
+    space = recipe.search_space()
+    net = Supernet(space, labels, recipe.front_end.mel_bins).train()
+    draw = random.Random(recipe.seed)
+    share = recipe.crop_frames / recipe.front_end.frames(recipe.front_end.sample_rate_hz * 10)
+    planned = []
+    for name in stage_order(recipe, stages):
+        stage = recipe.stage(name)
+        fixed = stage.fixed(space, subnet)
+        count = 1 if fixed else stage.subnets_per_step
+        subnets = [fixed or space.sample(draw) for _ in range(count * TIMED_STEPS)]
+        each = sum(space.macs(one, recipe.front_end, labels, "frames") for one in subnets) / TIMED_STEPS * share
+        macs = (1 + BACKWARD_FACTOR) * each
+        taught = stage.labels == "teacher" and recipe.teacher.kind == "stage"
+        if taught:
+            macs += space.macs(space.largest, recipe.front_end, labels, "frames") * share
+        seconds = [
+            _step_seconds(net, recipe, subnets[count * number : count * (number + 1)], taught)
+            for number in range(TIMED_STEPS)
+        ]
+        clips = stage.steps * recipe.batch_size
+        hours = median(seconds) * clips / TIMED_CROPS / 3600
+        planned.append(
+            PlannedStage(stage=name, steps=stage.steps, clips=clips, macs=macs * clips, estimated_hours=hours)
+        )
+    return planned
+
+
+def plan_text(recipe: Recipe, stages: Sequence[PlannedStage]) -> str:
+    """A table for people."""
+    total = PlannedStage(
+        stage="all",
+        steps=sum(stage.steps for stage in stages),
+        clips=sum(stage.clips for stage in stages),
+        macs=sum(stage.macs for stage in stages),
+        estimated_hours=sum(stage.estimated_hours for stage in stages),
+    )
+    lines = [
+        f"Recipe {recipe.name}: {recipe.space}, base width {recipe.base_width}, {recipe.batch_size} crops a step",
+        f"{'stage':<16}{'steps':>10}{'clips':>14}{'MACs':>12}{'hours here (estimated)':>26}",
+        *(
+            f"{one.stage:<16}{one.steps:>10,}{one.clips:>14,}{one.macs:>12.2e}{one.estimated_hours:>26.2f}"
+            for one in (*stages, total)
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _step_seconds(net: Supernet, recipe: Recipe, subnets: Sequence[Subnet], taught: bool) -> float:
+    """Wall time of one step on random crops."""
+    inputs = torch.randn(TIMED_CROPS, 1, recipe.crop_frames, recipe.front_end.mel_bins)
+    targets = torch.full((TIMED_CROPS, net.head.out_features), 0.5)
+    started = time.perf_counter()
+    if taught:
+        with torch.no_grad():
+            net(inputs, net.space.largest)
+    losses = [functional.binary_cross_entropy_with_logits(each, targets) for each in net.together(inputs, subnets)]
+    torch.stack(losses).sum().backward()
+    return time.perf_counter() - started
