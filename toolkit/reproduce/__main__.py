@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from toolkit.cli import json_option, needs, print_json, verb
+
+if TYPE_CHECKING:
+    from toolkit.reproduce.plan import Unit
+    from toolkit.specs.recipe import Recipe
 
 
 @verb
@@ -25,15 +30,10 @@ def main(**options: Any) -> None:
 
     A unit is one stage with one seed. Stop at any moment and start again: what is done stays done.
     """
-    from toolkit.audio.dataset import data_root, load_dataset
-    from toolkit.progress import Progress
     from toolkit.reproduce.plan import chosen_units, plan_units, units_text
-    from toolkit.reproduce.report import assemble
-    from toolkit.reproduce.units import Results, Workshop
+    from toolkit.reproduce.results import Results
     from toolkit.specs.recipe import Recipe
     from toolkit.specs.shipped import OUT
-    from toolkit.train.memory import keep_freed_memory
-    from toolkit.train.parallel import launch
 
     recipe = Recipe.find(options["recipe"])
     folder = options["out"] or OUT / "reproduce" / recipe.name
@@ -45,21 +45,34 @@ def main(**options: Any) -> None:
         if options["as_json"]:
             print_json({unit.name: unit.name in done for unit in chosen})
         else:
-            click.echo(units_text(chosen, recipe, set(done)))
+            click.echo(units_text(chosen, recipe, done))
         return
+
+    from toolkit.reproduce.report import assemble
+
     if not options["assemble"]:
-        keep_freed_memory()
-        fabric = launch(recipe, "cpu", 1, 1, options["threads"])
-        dataset = load_dataset(data_root(options["data"]))
-        with Progress() as progress:
-            workshop = Workshop.open(recipe, dataset, folder, progress, fabric)
-            for unit in progress.each("units", chosen):
-                workshop.make(unit)
-    written = assemble(results, units, folder)
+        _make(chosen, recipe, folder, options["data"], options["threads"])
+    written, done = assemble(results, units, folder), results.all(units)
     if options["as_json"]:
-        print_json({"report": str(written), "units": sorted(results.all(units))})
+        print_json({"report": str(written), "units": list(done)})
     else:
-        click.echo(f"{len(results.all(units))} of {len(units)} units are done; the report is {written}")
+        click.echo(f"{len(done)} of {len(units)} units are done; the report is {written}")
+
+
+def _make(chosen: Sequence[Unit], recipe: Recipe, folder: Path, data: Path | None, threads: int | None) -> None:
+    from toolkit.audio.dataset import data_root, load_dataset
+    from toolkit.progress import Progress
+    from toolkit.reproduce.units import Workshop
+    from toolkit.train.memory import keep_freed_memory
+    from toolkit.train.parallel import launch
+
+    keep_freed_memory()
+    fabric = launch(recipe, "cpu", 1, 1, threads)
+    dataset = load_dataset(data_root(data))
+    with Progress() as progress:
+        workshop = Workshop.open(recipe, dataset, folder, progress, fabric)
+        for unit in progress.each("units", chosen):
+            workshop.make(unit)
 
 
 if __name__ == "__main__":

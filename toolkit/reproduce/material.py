@@ -115,6 +115,7 @@ def _facts(examples: Examples, clips: list[Clip], validation: MixtureSet, test: 
         data_digest=digest.hexdigest()[:16],
         data_hash=examples.data_hash,
         summary=examples.summary(),
+        total=facts(clips, (len(validation.mixtures), len(test.mixtures))),
         labels={
             label: facts(
                 [clip for clip in clips if label in clip.labels],

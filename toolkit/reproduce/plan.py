@@ -25,8 +25,8 @@ CANDIDATES = 25
 SIZES = (0.4, 0.6, 0.8)
 """Width ratio in all dynamic blocks, depth 2: the subnets that are trained by themselves."""
 MAIN_SPACE = "ew-ed-22x"
-FIGURE_SPACES = ("ew-ed-xxx", "ew-ed-2xx", "ew-ed-22x", "ew-only")
-OTHER_SPACES = ("ew-ed-xxx", "ew-ed-2xx", "ew-only", "ew-layerwise")
+SPACES = ("ew-ed-xxx", "ew-ed-2xx", MAIN_SPACE, "ew-only", "ew-layerwise")
+"""Of the figures; the last is not the paper's."""
 MOST_LISTED = 1000
 DRAWS = 20_000
 """From a space with more subnets than `MOST_LISTED` candidates come from so many random ones."""
@@ -82,7 +82,7 @@ def plan_units(recipe: Recipe, seeds: Sequence[int] = SEEDS) -> tuple[Unit, ...]
         for ratio in SIZES:
             units.append(Unit(f"baseline-{ratio}-{seed}", "baseline", seed, ratio=ratio))
             units.append(Unit(f"kd-{ratio}-{seed}", "kd", seed, needs=taught, ratio=ratio))
-    units.extend(_supernet(space, first, taught) for space in OTHER_SPACES)
+    units.extend(_supernet(space, first, taught) for space in SPACES if space != MAIN_SPACE)
     supernet = _supernet(MAIN_SPACE, first, taught).name
     for stage in ("fine-tune-short", "fine-tune", "init"):
         needs = (*taught, supernet)

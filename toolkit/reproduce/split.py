@@ -33,14 +33,14 @@ def carve_test(dataset: Dataset) -> Dataset:
     """
     if any(clip.split == "test" for clip in dataset.clips):
         return dataset
-    test = test_groups(clip for clip in dataset.clips if clip.split == "train")
+    taken = groups_to_test(clip for clip in dataset.clips if clip.split == "train")
     clips = (
-        replace(clip, split="test") if clip.split == "train" and clip.group in test else clip for clip in dataset.clips
+        replace(clip, split="test") if clip.split == "train" and clip.group in taken else clip for clip in dataset.clips
     )
     return replace(dataset, clips=tuple(clips))
 
 
-def test_groups(clips: Iterable[Clip]) -> set[str]:
+def groups_to_test(clips: Iterable[Clip]) -> set[str]:
     """The groups of training clips that are to be the test part."""
     sizes: dict[str, Counter[str]] = defaultdict(Counter)  # for each label how many clips each group has
     labels: dict[str, set[str]] = defaultdict(set)

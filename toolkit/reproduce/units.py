@@ -6,12 +6,9 @@ Proved by tests/reproduce/test_units.py.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,8 +20,9 @@ import toolkit
 from toolkit.audio.dataset import Dataset
 from toolkit.progress import Progress
 from toolkit.reproduce.bootstrap import INTERVAL_PERCENT, resampled_mean_average_precisions
-from toolkit.reproduce.material import Material, gather_material
+from toolkit.reproduce.material import Material, MixtureSet, gather_material
 from toolkit.reproduce.plan import SIZES, Unit, candidates, plan_units, size_subnet
+from toolkit.reproduce.results import DATA, Results, unit_digest
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.recipe import GIVEN, SAMPLED, Recipe
 from toolkit.specs.space import Subnet
@@ -38,60 +36,6 @@ from toolkit.train.loop import Training, finished
 from toolkit.train.metrics import Scores, mean_average_precision
 from toolkit.train.train import calibration_frames, teacher_of
 from toolkit.train.watch import Shown
-
-_log = logging.getLogger(__name__)
-
-
-class Results:
-    """The folder of unit results of one recipe."""
-
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
-        self.folder, self.recipe = folder, recipe
-
-    def path(self, unit: Unit) -> Path:
-        """Where a unit's result lies."""
-        return self.folder / f"{unit.name}.json"
-
-    def read(self, unit: Unit) -> UnitResult | None:
-        """A unit's result, None if it is not done.
-
-        Raises:
-            MismatchError: it was made with another recipe.
-        """
-        path = self.path(unit)
-        if not path.exists():
-            return None
-        result = UnitResult.load(path)
-        if result.recipe_digest != unit_digest(unit, self.recipe):
-            raise MismatchError(
-                f"{path} was made with another recipe than {self.recipe.name} is now. Name another --out."
-            )
-        return result
-
-    def all(self, units: Iterable[Unit]) -> dict[str, UnitResult]:
-        """Results by unit name of those units that are done.
-
-        Raises:
-            MismatchError: one was made with another recipe, or with other data than the rest.
-        """
-        found = {unit.name: result for unit in units if (result := self.read(unit)) is not None}
-        for result in found.values():
-            first = next(iter(found.values()))
-            if result.data_digest != first.data_digest:
-                both = f"units {first.unit} and {result.unit} in {self.folder}"
-                raise MismatchError(f"{both} heard other data. Remove one and run it anew.")
-        return found
-
-
-def unit_digest(unit: Unit, recipe: Recipe) -> str:
-    """Identifies what a unit's figures depend on in the recipe; fields that stand at their default are left out."""
-    own = unit.recipe(recipe)
-    told = own.model_dump(mode="json", exclude_defaults=True, exclude={"name", "run", "credits", "stages"})
-    for name in ("checkpoint_steps", "evaluation_steps", "evaluated_subnets", "false_alarms_per_hour"):
-        told.pop(name, None)
-    told["stages"] = {name: recipe.stages[name].model_dump(mode="json") for name in own.needed(unit.stage)}
-    text = json.dumps([unit.name, told], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass
@@ -124,7 +68,7 @@ class Workshop:
             UserError: no label has enough recordings.
         """
         material = gather_material(recipe, dataset, progress.count)
-        material.facts.save(folder / "data.json")
+        material.facts.save(folder / DATA)
         results = Results(folder / "units", recipe)
         return cls(plan_units(recipe), recipe, material, results, folder / "work", progress, fabric)
 
@@ -136,6 +80,9 @@ class Workshop:
             MismatchError: its result or checkpoint is of another recipe or of other data.
         """
         if (done := self.results.read(unit)) is not None:
+            if done.data_digest != self.material.facts.data_digest:
+                path = self.results.path(unit)
+                raise MismatchError(f"{path} was made with other data: go on with the same, or name another --out.")
             return done
         subnet = self._given(unit)
         net, training_seconds = self._trained(unit, subnet)
@@ -215,17 +162,20 @@ class Workshop:
         label_count, space = len(self.material.examples.labels), net.space
         if stage.subnet == SAMPLED:
             found = candidates(space, label_count, unit.seed)
-            main = unit.recipe(self.recipe).model_copy(update={"space": self.recipe.space}).search_space()
-            sizes = [size_subnet(main, ratio) for ratio in SIZES]
+            sizes = [size_subnet(self.recipe.search_space(), ratio) for ratio in SIZES]
             always = [space.largest, space.smallest, *(each for each in sizes if each in space)]
         else:
             found = {}
             always = [subnet if stage.subnet == GIVEN and subnet else space.parse(stage.subnet)]
         every = sorted({*always, *(each for some in found.values() for each in some)}, key=lambda each: each.blocks)
         norms = recalibrate(net, calibration_frames(batches), every)
-        means = self._validation(net, norms, every)
+        heard = self.material.validation
+        scores = self._scores("validation", net, norms, every, heard)
+        means = {name: mean_average_precision(each, heard.targets) for name, each in scores.items()}
         picks = {budget: max(some, key=lambda each: means[each.id]) for budget, some in found.items() if some}
-        tested = self._test(net, norms, sorted({*always, *picks.values()}, key=lambda each: each.blocks))
+        reported = sorted({*always, *picks.values()}, key=lambda each: each.blocks)
+        on_test = self._scores("test", net, norms, reported, self.material.test)
+        tested = {name: score_on_test(each, self.material) for name, each in on_test.items()}
         return Judged(
             tuple(
                 Evaluation(
@@ -240,15 +190,10 @@ class Workshop:
             {str(budget): each.id for budget, each in picks.items()},
         )
 
-    def _validation(self, net: Supernet, norms: StoredNorms, subnets: Sequence[Subnet]) -> dict[str, float]:
-        heard = self.material.validation
-        scores = score_all(net, norms, subnets, heard.examples, lambda n, of: self.progress.count("validation", n, of))
-        return {name: mean_average_precision(each, heard.targets) for name, each in scores.items()}
-
-    def _test(self, net: Supernet, norms: StoredNorms, subnets: Sequence[Subnet]) -> dict[str, TestScore]:
-        heard = self.material.test
-        scores = score_all(net, norms, subnets, heard.examples, lambda n, of: self.progress.count("test", n, of))
-        return {name: test_score(each, self.material) for name, each in scores.items()}
+    def _scores(
+        self, what: str, net: Supernet, norms: StoredNorms, subnets: Sequence[Subnet], heard: MixtureSet
+    ) -> dict[str, Scores]:
+        return score_all(net, norms, subnets, heard.examples, lambda n, of: self.progress.count(what, n, of))
 
 
 @dataclass(frozen=True)
@@ -260,7 +205,7 @@ class Judged:
     picks: dict[str, str]
 
 
-def test_score(scores: Scores, material: Material) -> TestScore:
+def score_on_test(scores: Scores, material: Material) -> TestScore:
     """mAP on the test mixtures of scores [N, L], with its interval."""
     resampled = resampled_mean_average_precisions(scores, material.test.targets, material.weights)
     low, high = np.percentile(resampled, INTERVAL_PERCENT)

@@ -81,7 +81,7 @@ class UnitResult(Record):
 
 
 class LabelFacts(Part):
-    """How much there is of a label."""
+    """How much there is of a label; test groups are source recordings."""
 
     train_clips: int
     validation_clips: int
@@ -98,5 +98,8 @@ class DataFacts(Record):
     """Over recordings, splits and mixtures."""
     data_hash: str
     summary: str
+    total: LabelFacts
+    """Of all recordings and mixtures, each counted once."""
     labels: dict[str, LabelFacts]
     background: LabelFacts
+    """Of the recordings without a label, and of the mixtures over one."""
