@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from toolkit.export.__main__ import main
 from toolkit.export.export import load_subnet
 from toolkit.frontend import LogMel
-from toolkit.specs.run import MANIFEST, NORMS, SUBNETS, WEIGHTS, Run, write_results
+from toolkit.specs.run import IMPRINTS, MANIFEST, NORMS, SUBNETS, WEIGHTS, Run, write_results
 from toolkit.train.evaluate import activation_ranges
 
 SAMPLE_RATE_HZ = 32_000
@@ -35,14 +35,17 @@ def export_verb(*arguments: str | Path) -> Result:
 
 
 def calibrate(tiny_run: Path, folder: Path) -> Path:
-    """Copy a Run, its smallest subnet with ranges measured on `sounds`: a tiny training hears too little to say."""
+    """Copy a Run, and give its smallest subnet thresholds, and ranges that are measured on `sounds`: a tiny training
+    hears too little to say.
+    """
     copy_run(tiny_run, folder)
     run = Run.open(folder)
     smallest = run.manifest.space.smallest
     front_end = LogMel(run.manifest.front_end)
     frames = torch.cat([front_end(torch.from_numpy(sound)[None]) for sound in sounds(10).values()])
     ranges = activation_ranges(load_subnet(run, smallest), frames)
-    results = run.results | {smallest.id: run.result(smallest).model_copy(update={"ranges": ranges})}
+    changed = {"ranges": ranges, "thresholds": (0.25, 0.6, 0.75)}
+    results = run.results | {smallest.id: run.result(smallest).model_copy(update=changed)}
     write_results(folder / SUBNETS, results.values())
     return folder
 
@@ -50,7 +53,7 @@ def calibrate(tiny_run: Path, folder: Path) -> Path:
 def copy_run(run: Path, folder: Path) -> Path:
     """The files that export reads, and no others: no checkpoints, no recordings; the new folder."""
     folder.mkdir()
-    for name in (MANIFEST, SUBNETS, WEIGHTS, NORMS):
+    for name in (MANIFEST, SUBNETS, WEIGHTS, NORMS, IMPRINTS):
         shutil.copy(run / name, folder)
     return folder
 

@@ -98,11 +98,21 @@ def test_a_bundle_is_whole(tiny_bundle: Path, run: Run) -> None:
     assert [f"{file.mode}.{file.precision}.{file.runtime}" for file in manifest.files] == MODELS
     assert [file.size_bytes for file in manifest.files] == [(tiny_bundle / name).stat().st_size for name in MODELS]
     assert (manifest.subnet, manifest.run_hash, manifest.pick) == (run.manifest.space.smallest.id, run.hash, None)
-    assert (manifest.labels, manifest.decisions) == (run.manifest.labels, run.manifest.decisions)
+    assert (manifest.labels, manifest.decisions) == (run.manifest.labels, run.decisions(run.manifest.space.smallest))
     assert (tiny_bundle / "labels.txt").read_text().splitlines() == list(run.manifest.labels)
     assert manifest.front_end == run.manifest.front_end
     assert (manifest.window_samples, manifest.hop_samples) == (WINDOW_SAMPLES, HOP_SAMPLES)
     assert [path.name for path in tiny_bundle.parent.iterdir()] == ["smallest"]
+
+
+def test_a_bundle_decides_as_its_own_subnet(tiny_bundle: Path, run: Run) -> None:
+    """Thresholds are those that the Run has for this subnet, off thresholds follow, and guessed ones are marked."""
+    decisions = open_bundle(tiny_bundle).decisions
+    assert [(one.threshold, one.off_threshold) for one in decisions] == [(0.25, 0.2), (0.6, 0.48), (0.75, 0.6)]
+    assert {one.threshold for one in run.manifest.decisions} == {0.5}
+    assert not any(one.calibrated for one in decisions), "a Run of one validation clip a label"
+    written = json.loads((tiny_bundle / "manifest.json").read_text())
+    assert [one["calibrated"] for one in written["decisions"]] == [False] * 3
 
 
 def test_everybody_may_read_a_bundle(tiny_bundle: Path) -> None:

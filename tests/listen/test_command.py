@@ -59,6 +59,25 @@ def test_a_file_is_heard_as_json(bundle: Path, recording: Path) -> None:
     assert document["hop_s"] == 0.1
 
 
+def test_labels_that_are_not_calibrated_are_marked(recording: Path, tmp_path: Path) -> None:
+    """They are named before anything is heard, and each of their events says so in the document."""
+    folder = fake_bundle(tmp_path / "guessed", uncalibrated=("Loud",))
+    plain, document = (run_verb("--bundle", folder, "--wav", recording, *option) for option in ((), ("--json",)))
+    for result in (plain, document):
+        assert result.stderr.startswith("not calibrated, default thresholds decide: Loud\n")
+    events = json.loads(document.stdout)["events"]
+    assert {(event["label"], event["calibrated"]) for event in events} == {("Loud", False), ("Quiet", True)}
+    own = run_verb("--bundle", folder, "--wav", recording, "--threshold", "0.4")
+    assert "default" not in own.stderr
+
+
+def test_calibrated_labels_need_no_word(bundle: Path, recording: Path) -> None:
+    """Where every threshold was fitted, nothing is said of it, and the document marks every event."""
+    result = run_verb("--bundle", bundle, "--wav", recording, "--json")
+    assert "calibrated" not in result.stderr
+    assert all(event["calibrated"] for event in json.loads(result.stdout)["events"])
+
+
 def test_no_events_is_said(bundle: Path, tmp_path: Path) -> None:
     """Where nothing reaches its threshold the verb says so and succeeds."""
     path = tmp_path / "undecided.wav"
@@ -97,6 +116,7 @@ def test_the_microphone_is_heard_until_it_stops(bundle: Path, monkeypatch: pytes
         ("--wav", __file__),
         ("--wav", "{recording}", "--threshold", "nan"),
         ("--wav", "{recording}", "--threshold", "1.5"),
+        ("--wav", "{recording}", "--threshold", "0"),
         ("--wav", "{recording}", "--precision", "fp32"),
         ("--wav", "{recording}", "--bundle", "nowhere"),
     ],

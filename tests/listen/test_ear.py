@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toolkit.listen.events import Event
 
 from tests.fakes_bundle import HOP, RATE_HZ, fake_bundle
+from toolkit.events.decoder import Event
 from toolkit.listen.ear import Ear
+from toolkit.specs.bundle import BundleManifest
 from toolkit.specs.errors import UserError
 
 
@@ -27,6 +28,15 @@ def scene(seconds: float, *bangs: tuple[float, float]) -> np.ndarray:
     for start, stop in bangs:
         samples[round(start * RATE_HZ) : round(stop * RATE_HZ)] = 0.9
     return samples
+
+
+def bundle_with(folder: Path, **rule: float) -> Path:
+    """A bundle whose decision on `Loud` is changed."""
+    manifest = BundleManifest.load(fake_bundle(folder) / "manifest.json")
+    loud, quiet = manifest.decisions
+    changed = manifest.model_copy(update={"decisions": (loud.model_copy(update=rule), quiet)})
+    changed.save(folder / "manifest.json")
+    return folder
 
 
 def events_of(ear: Ear, chunks: list[np.ndarray]) -> list[Event]:
@@ -80,6 +90,36 @@ def test_a_threshold_replaces_all(bundle: Path) -> None:
     samples[RATE_HZ : RATE_HZ + HOP] = 0.5
     assert "Loud" in {event.label for event in events_of(Ear(bundle), [samples])}
     assert "Loud" not in {event.label for event in events_of(Ear(bundle, threshold=0.75), [samples])}
+
+
+def test_the_bundles_decisions_are_obeyed(tmp_path: Path) -> None:
+    """Thresholds, off thresholds and smoothing are those of the manifest, each label's own."""
+    samples = scene(6, (1.0, 1.4), (3.0, 3.8))
+    samples[round(1.4 * RATE_HZ) : 3 * RATE_HZ] = 0.49  # scores 0.4: between the two thresholds
+
+    def loud(**rule: float) -> list[tuple[float, float]]:
+        ear = Ear(bundle_with(tmp_path / "-".join(map(str, rule.values())), **rule))
+        return [(event.start_s, event.end_s) for event in events_of(ear, [samples]) if event.label == "Loud"]
+
+    assert loud(threshold=0.5, off_threshold=0.45) == [(1.0, 1.4), (3.0, 3.8)]
+    assert loud(threshold=0.5, off_threshold=0.35) == [(1.0, 3.8)]
+    assert loud(threshold=0.35, off_threshold=0.35) == [(1.0, 3.8)]
+    # A sound is heard as long as it lasts and a window of five decisions: the first for 8, the second for 12.
+    assert loud(threshold=0.5, off_threshold=0.45, smoothing_decisions=19) == [(3.0, 3.8)]
+
+
+def test_smoothed_events_reach_the_end_of_the_audio(tmp_path: Path) -> None:
+    """What sounds up to the last sample is told though its medians come later than the audio."""
+    folder = bundle_with(tmp_path / "smoothed", smoothing_decisions=5)
+    (loud,) = [event for event in events_of(Ear(folder), [scene(3, (2.0, 3.0))]) if event.label == "Loud"]
+    assert (loud.start_s, loud.end_s) == (2.0, 3.0)
+
+
+def test_what_is_not_calibrated_is_known(tmp_path: Path) -> None:
+    """Labels at a default threshold are named, and so are all where one threshold replaces theirs."""
+    folder = fake_bundle(tmp_path / "guessed", uncalibrated=("Quiet",))
+    assert Ear(folder).uncalibrated == ("Quiet",)
+    assert Ear(folder, threshold=0.5).uncalibrated == ("Loud", "Quiet")
 
 
 def test_the_cost_is_measured(bundle: Path) -> None:

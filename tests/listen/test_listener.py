@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.events.decoder import Decision
 from toolkit.listen.interpreter import Arrays
-from toolkit.listen.listener import Decision, Listener
+from toolkit.listen.listener import Listener
 from toolkit.listen.steps import ClipStep, Step, StreamStep
 from toolkit.specs.errors import UserError
 

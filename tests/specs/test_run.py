@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.fakes import LABELS, fake_run
+from tests.fakes import LABELS, fake_run, label_decision
 from toolkit.specs import shipped
 from toolkit.specs.errors import MismatchError, UserError
-from toolkit.specs.run import Run, SubnetResult, write_results
+from toolkit.specs.run import Run, SubnetResult, off_threshold, write_results
 from toolkit.specs.space import Subnet
 
 
@@ -58,10 +60,76 @@ def test_the_hash_follows_manifest_and_results(folder: Path) -> None:
 
 
 def test_results_read_back_equal(folder: Path) -> None:
-    """Evaluations and activation ranges survive the file."""
-    results = [SubnetResult(subnet="1.1-2", mean_average_precision=0.25, ranges={"conv1": (0.0, 3.5)})]
+    """Evaluations, activation ranges, thresholds and event figures survive the file."""
+    results = [
+        SubnetResult(
+            subnet="1.1-2",
+            mean_average_precision=0.25,
+            ranges={"conv1": (0.0, 3.5)},
+            thresholds=(0.5, 0.9975, 0.1192, 1.0),
+            event_f1=0.75,
+            false_alarms_per_hour=None,
+        )
+    ]
     write_results(folder / "subnets.jsonl", results)
     assert Run.open(folder).results == {"1.1-2": results[0]}
+
+
+def test_decisions_are_those_of_the_subnet(folder: Path) -> None:
+    """A subnet is heard at its own thresholds; smoothing, calibration and hysteresis are the label's."""
+    run = Run.open(folder)
+    rules = [label_decision(label, smoothing_decisions=3, calibrated=label != "Dog") for label in LABELS]
+    rules[1] = label_decision("Cough", threshold=0.9, off_threshold=0.36)
+    run.manifest.model_copy(update={"decisions": tuple(rules)}).save(folder / "run.json")
+    first, *others = run.results.values()
+    own = first.model_copy(update={"thresholds": (0.2, 0.5, 0.8, 1.0)})
+    write_results(folder / "subnets.jsonl", [own, *others])
+    decisions = Run.open(folder).decisions(Subnet.parse(own.subnet))
+    assert [(one.label, one.threshold, one.off_threshold) for one in decisions] == [
+        ("Bell", 0.2, 0.16),
+        ("Cough", 0.5, 0.2),
+        ("Dog", 0.8, 0.64),
+        ("Rain", 1.0, 0.8),
+    ]
+    assert [one.smoothing_decisions for one in decisions] == [3, 1, 3, 3]
+    assert [one.calibrated for one in decisions] == [True, True, False, True]
+
+
+@given(
+    thresholds=st.lists(st.floats(0.05, 1), min_size=2, max_size=4),
+    ratio=st.integers(0, 100).map(lambda percent: percent / 100),
+)
+def test_hysteresis_survives_any_change_of_threshold(thresholds: list[float], ratio: float) -> None:
+    """However often the threshold is replaced, the off threshold keeps its ratio to it, and never lies above it."""
+    first, *others = (round(threshold, 4) for threshold in thresholds)
+    rule = label_decision("Dog", threshold=first, off_threshold=off_threshold(first, ratio))
+    for threshold in others:
+        rule = rule.at(threshold)
+        assert (rule.threshold, rule.off_threshold) == (threshold, off_threshold(threshold, ratio))
+        assert rule.off_threshold <= rule.threshold
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"threshold": 0.5, "off_threshold": 0.6}, "off_threshold 0.6 lies above threshold 0.5"),
+        ({"smoothing_decisions": 4}, "must be odd, found 4"),
+        ({"smoothing_decisions": 0}, "greater than or equal to 1"),
+        ({"threshold": 0.0, "off_threshold": 0.0}, "greater than 0"),
+    ],
+)
+def test_a_decision_that_cannot_be_obeyed_is_refused(fields: dict[str, float], told: str) -> None:
+    """Each fault is named."""
+    with pytest.raises(ValueError, match=told):
+        label_decision("Dog", **fields)
+
+
+def test_a_line_with_too_few_thresholds_is_named(folder: Path) -> None:
+    """A subnet needs a threshold for each label of the Run."""
+    first, second, *others = Run.open(folder).results.values()
+    write_results(folder / "subnets.jsonl", [first, second.model_copy(update={"thresholds": (0.5,)}), *others])
+    with pytest.raises(UserError, match=r"subnets\.jsonl line 2 has 1 thresholds for 4 labels"):
+        Run.open(folder)
 
 
 @pytest.mark.parametrize("name", ["run.json", "subnets.jsonl", "weights.safetensors", "norms.safetensors"])
@@ -69,6 +137,15 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     """A Run without one of its files is refused by that file's name."""
     (folder / name).unlink()
     with pytest.raises(UserError, match=name):
+        Run.open(folder)
+
+
+def test_every_file_that_the_manifest_names_must_be_there(folder: Path) -> None:
+    """Files that not every Run has are asked for where the manifest holds their hash."""
+    manifest = Run.open(folder).manifest
+    named = {**manifest.sha256, "imprints.safetensors": "0" * 64}
+    manifest.model_copy(update={"sha256": named}).save(folder / "run.json")
+    with pytest.raises(UserError, match=r"imprints\.safetensors is missing"):
         Run.open(folder)
 
 

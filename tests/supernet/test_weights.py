@@ -11,23 +11,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from tests.fakes import LABELS, fake_run
+from tests.fakes import LABELS, fake_run, label_decision
+from tests.limits import files_end_at
 from tests.supernet.built import log_mel, supernet
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.files import sha256
 from toolkit.specs.front_end import FrontEndSpec
-from toolkit.specs.run import MANIFEST, NORMS, WEIGHTS, Run, RunManifest
+from toolkit.specs.run import MANIFEST, NORMS, SUBNETS, WEIGHTS, Run, write_results
 from toolkit.specs.space import preset_space
 from toolkit.supernet.norms import StoredNorms, recalibrate
 from toolkit.supernet.supernet import Supernet
 from toolkit.supernet.weights import load_weights, round_to_half, save_weights
 
+MORE = (*LABELS, "Zither")
+
 
 def edit(folder: Path, **changes: object) -> Run:
-    """Change the manifest's fields, give it the hashes of the files as they are, and open the Run."""
-    manifest = RunManifest.load(folder / MANIFEST)
+    """Change the manifest's fields, give it the hashes of the files as they are, and open the Run.
+
+    Each subnet's result gets a threshold for every label.
+    """
+    run = Run.open(folder)
     hashes = {name: sha256(folder / name) for name in (WEIGHTS, NORMS)}
-    manifest.model_copy(update=changes | {"sha256": hashes}).save(folder / MANIFEST)
+    manifest = run.manifest.model_copy(update=changes | {"sha256": hashes})
+    thresholds = {"thresholds": (0.5,) * len(manifest.labels)}
+    write_results(folder / SUBNETS, (result.model_copy(update=thresholds) for result in run.results.values()))
+    manifest.save(folder / MANIFEST)
     return Run.open(folder)
 
 
@@ -101,7 +110,7 @@ def test_what_is_no_tensor_file_is_named(tmp_path: Path, name: str, content: byt
     ("changes", "tensor"),
     [
         ({"space": preset_space("ew-ed-22x", 16)}, r"blocks\.0\.0\."),
-        ({"labels": (*LABELS, "Zither")}, r"head\.bias"),
+        ({"labels": MORE, "decisions": tuple(map(label_decision, MORE))}, r"head\.bias"),
         ({"front_end": FrontEndSpec(mel_bins=32)}, "input_norm_bias"),
     ],
 )
@@ -120,16 +129,10 @@ def test_a_tensor_too_many_is_a_mismatch(tmp_path: Path) -> None:
         load_weights(edit(folder))
 
 
-def test_nothing_half_written_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_files(tmp_path: Path) -> None:
     """When writing fails, the old files stay as they were and no other file stands beside them."""
     net, norms, run = make(tmp_path)
     before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
-
-    def fail(_tensors: object, path: Path) -> None:
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("toolkit.supernet.weights.save_file", fail)
-    with pytest.raises(OSError, match="No space"):
+    with files_end_at(100_000), pytest.raises(OSError, match="File too large"):
         save_weights(run.folder, net, norms)
     assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before

@@ -1,4 +1,4 @@
-"""What a Run says of its subnets is what their weights do: average precision, thresholds, activation ranges."""
+"""What a Run says of its subnets is what their weights do: average precision and activation ranges."""
 
 from __future__ import annotations
 
@@ -14,25 +14,17 @@ from sklearn.metrics import average_precision_score
 
 from tests.supernet.built import known, log_mel
 from tests.tiny_run import TINY
-from toolkit.audio.clip import Clip
 from toolkit.audio.dataset import load_dataset
 from toolkit.specs.run import Run
 from toolkit.supernet.norms import recalibrate
 from toolkit.supernet.static import StaticNet
 from toolkit.supernet.weights import load_weights
 from toolkit.train.batches import Batches
-from toolkit.train.evaluate import (
-    LEAST_POSITIVES,
-    LEAST_THRESHOLD,
-    RANGE_CROPS,
-    activation_ranges,
-    best_threshold,
-    decide,
-    score_all,
-)
-from toolkit.train.examples import Example, Examples, gather
-from toolkit.train.loop import calibration_frames
+from toolkit.train.decide import EventFigures
+from toolkit.train.evaluate import RANGE_CROPS, activation_ranges, results_of, score_all
+from toolkit.train.examples import Example, gather
 from toolkit.train.metrics import average_precisions, mean_average_precision
+from toolkit.train.train import calibration_frames
 
 Floats = NDArray[np.float32]
 
@@ -73,45 +65,6 @@ def test_average_precision_is_the_textbooks(drawn: tuple[Floats, Floats]) -> Non
     assert mean_average_precision(scores, targets) == pytest.approx(sum(wanted.values()) / len(wanted))
 
 
-@given(drawn=scored())
-def test_the_threshold_has_the_best_f1(drawn: tuple[Floats, Floats]) -> None:
-    """No other score, taken as the threshold, tells positives better; the score at the threshold counts as told."""
-    scores, targets = drawn[0][:, 0], drawn[1][:, 0]
-
-    def f1(threshold: float) -> float:
-        told = scores >= threshold
-        return float(2 * targets[told].sum() / (told.sum() + targets.sum()))
-
-    assert f1(best_threshold(scores, targets)) == pytest.approx(max(f1(level) for level in scores))
-
-
-@pytest.mark.parametrize("least", [0.00004, 0.123456, 0.99996])
-def test_thresholds_keep_small_differences(least: float) -> None:
-    """A score that is a hair above the rest is not rounded away."""
-    scores = np.array([0.5 * least, least * (1 - 1e-5), least, least], dtype=np.float32)
-    targets = np.array([0, 0, 1, 1], dtype=np.float32)
-    assert (scores >= best_threshold(scores, targets)).tolist() == [False, False, True, True]
-
-
-def test_thresholds_are_chosen_where_there_is_enough_to_tell() -> None:
-    """A label with five positives gets a threshold of its own, one with fewer 0.5, none too low; clips are counted."""
-    labels = {"Dog": LEAST_POSITIVES, "Bell": LEAST_POSITIVES - 1, "Rain": 0}
-    validation = [Example("x", np.zeros((1, 1)), (label,)) for label, count in labels.items() for _ in range(count)]
-    clips = [Clip(Path("x"), "x", ("Dog",), "train", "x", 1) for _ in range(7)]
-    examples = Examples(tuple(sorted(labels)), (), tuple(validation), tuple(clips), "0" * 16, 0)
-    targets = examples.targets(examples.validation)
-    decisions = {decision.label: decision for decision in decide(examples, (0.1 + 0.6 * targets).astype(np.float32))}
-    assert list(decisions) == sorted(labels)
-    assert decisions["Dog"].threshold == pytest.approx(0.7)
-    quiet = {decision.label: decision for decision in decide(examples, (0.1 * targets).astype(np.float32))}
-    assert quiet["Dog"].threshold == LEAST_THRESHOLD
-    assert decisions["Bell"].threshold == decisions["Rain"].threshold == 0.5
-    assert (decisions["Dog"].train_clips, decisions["Bell"].train_clips) == (7, 0)
-    assert {label: decision.validation_clips for label, decision in decisions.items()} == labels
-    assert decisions["Dog"].average_precision == decisions["Bell"].average_precision == 1.0
-    assert decisions["Rain"].average_precision is None
-
-
 @settings(max_examples=10)
 @given(count=st.integers(1, 19), data=st.data())
 def test_every_subnet_is_scored_on_every_clip(count: int, data: st.DataObject) -> None:
@@ -143,6 +96,22 @@ def test_ranges_are_the_least_and_greatest_activations() -> None:
         assert least == pytest.approx(min(float(part[tap].min()) for part in parts), abs=1e-5)
         assert greatest == pytest.approx(max(float(part[tap].max()) for part in parts), abs=1e-5)
     assert ranges["scale"][0] < 0 < ranges["scale"][1]
+
+
+def test_a_result_joins_evaluation_ranges_and_event_figures() -> None:
+    """Each subnet's line has the mAP of its own scores, its own ranges, and what the streams said of it."""
+    net, subnets, norms = known("ew-ed-22x")
+    pair = (subnets[0], subnets[-1])
+    targets = np.eye(4, 5, dtype=np.float32)
+    scores = {pair[0].id: targets, pair[1].id: 1 - targets}
+    figures = {pair[0].id: EventFigures((0.3,) * 5, 0.8, 0.5), pair[1].id: EventFigures((0.9,) * 5, None, None)}
+    frames = log_mel(3, 24, seed=2)
+    results = results_of(net, norms, pair, scores, targets, frames, figures, lambda _done, _of: None)
+    assert [result.subnet for result in results] == [subnet.id for subnet in pair]
+    assert [result.mean_average_precision for result in results] == pytest.approx([1.0, 0.25])
+    for result, subnet in zip(results, pair, strict=True):
+        assert result.ranges == activation_ranges(StaticNet.extract(net, subnet, norms), frames)
+        assert EventFigures(result.thresholds, result.event_f1, result.false_alarms_per_hour) == figures[subnet.id]
 
 
 def test_a_run_tells_what_its_files_do(tiny_run: Path) -> None:

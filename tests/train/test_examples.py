@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from toolkit.audio.decode import read_audio
 from toolkit.frontend import LogMel, reference_log_mel
 from toolkit.shards.write import ShardOptions, write_shards
 from toolkit.specs.errors import UserError
+from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.recipe import Recipe
 from toolkit.train.batches import Batches
 from toolkit.train.examples import Examples, gather, ten_seconds
@@ -39,6 +41,16 @@ def test_labels_with_enough_recordings_are_trained(tmp_path: Path) -> None:
     assert [example.name for example in examples.validation] == ["Dog-validation-0.wav"]
     assert (examples.count("Dog", "train"), examples.count("Dog", "validation")) == (3, 1)
     assert examples.summary() == "3 recordings to train and 1 to validate, 0 generated sounds to train."
+
+
+@pytest.mark.parametrize("counts", [(0, 2), (1, 2), (2, 0)])
+def test_labels_that_are_not_trained_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, counts: tuple[int, int]
+) -> None:
+    """A label that training never hears, or too seldom, or that validation does not, is told by name."""
+    write_sounds(tmp_path, {"Dog": (2, 1), "Bell": counts})
+    assert gathered(tmp_path).labels == ("Dog",)
+    assert "not trained: Bell" in caplog.text
 
 
 def test_several_labels_of_a_clip_are_kept(tmp_path: Path) -> None:
@@ -228,6 +240,24 @@ def test_clips_of_shards_are_heard_as_those_of_a_folder(tmp_path: Path) -> None:
     drawn = Batches(shards, recipe).draw("largest", 0)
     assert drawn.clean.shape == (3, 1, recipe.crop_frames, 64)
     assert np.array_equal(drawn.clean, Batches(shards, recipe).draw("largest", 0).clean)
+
+
+def test_an_hour_is_heard_whole(tmp_path: Path) -> None:
+    """An hour to train on is one example, to validate on 360 windows; neither takes much more memory than its sound."""
+    rate_hz, hour_s = 4000, 3600
+    front_end = FrontEndSpec(sample_rate_hz=rate_hz, window_samples=128, hop_samples=40, mel_bins=8, f_max_hz=1900.0)
+    recipe = RECIPE.model_copy(update={"front_end": front_end})
+    write_sounds(tmp_path, {"Dog": (2, 1)})
+    noise = 0.1 * np.random.default_rng(1).standard_normal(rate_hz * hour_s).astype(np.float32)
+    for split in ("train", "validation"):
+        soundfile.write(tmp_path / f"Dog-{split}-0.wav", noise, rate_hz, subtype="PCM_16")
+    before_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    examples = gathered(tmp_path, recipe)
+    after_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert [len(example.log_mel) for example in examples.train] == [100 * hour_s, 100]
+    assert [len(example.log_mel) for example in examples.validation] == [1000] * 360
+    assert after_bytes - before_bytes < 8 * noise.nbytes
+    assert np.isfinite(Batches(examples, recipe).draw("largest", 0).masked).all()
 
 
 def test_a_long_validation_clip_is_judged_in_windows(tmp_path: Path) -> None:

@@ -107,6 +107,18 @@ def test_features_are_the_clip_s_alone(
         assert store.many([]) == []
 
 
+@given(samples=st.integers(0, 12_000), frames=st.integers(1, 40))
+def test_a_long_recording_is_computed_in_pieces(samples: int, frames: int) -> None:
+    """Whatever the length of a piece, frames are those of the whole, to float16's rounding."""
+    front_end, noise = LogMel(SPEC), np.random.default_rng(samples).standard_normal(samples).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "PIECE_FRAMES", frames)
+        found = features.log_mel(front_end, noise)
+    whole = front_end(torch.from_numpy(noise)[None])[0, 0].numpy()
+    assert found.dtype == np.float16
+    np.testing.assert_allclose(found, whole, atol=0.07)
+
+
 @pytest.mark.parametrize("samples", [1, 31_000, 32_000, 64_001])
 def test_a_length_can_be_asked_for(clips: tuple[Clip, ...], samples: int) -> None:
     """Sound is cut, or zeros put after it, before the front end, and the whole clip is kept apart from that."""

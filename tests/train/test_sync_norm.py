@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from multiprocessing import get_context
+import os
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed
 from torch.testing import assert_close
 
+from tests.gloo import PROCESSES, in_processes
 from tests.supernet.built import log_mel, supernet
 from toolkit.supernet.supernet import Normalizer, batch_norm
 from toolkit.train.sync_norm import shared_batch_norm
 
-CROPS, PROCESSES = 6, 2
+CROPS = 6
 CONSTANT_DB = -50.7
 
 
@@ -30,16 +31,16 @@ def outputs_and_gradients(frames: Tensor, normalize: Normalizer) -> dict[str, Te
     return {"logits": logits.detach(), "frames": frames.grad, **weights}
 
 
-def part(rank: int, folder: Path) -> None:
+def part(folder: str) -> None:
     """What one of the processes sees of the batch, and of a batch with a bin that never changes."""
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", f"file://{folder / 'store'}", rank=rank, world_size=PROCESSES)
+    rank = int(os.environ["RANK"])
+    distributed.init_process_group("gloo")
     frames = log_mel(CROPS, 16, seed=5).chunk(PROCESSES)[rank]
     found = outputs_and_gradients(frames, shared_batch_norm)
     channels = frames.transpose(1, 3).clone()
     channels[:, 3] = CONSTANT_DB
     found["constant"] = shared_batch_norm(channels, torch.ones(16), torch.zeros(16), "input")[:, 3]
-    save_file({name: value.contiguous() for name, value in found.items()}, folder / f"{rank}.safetensors")
+    save_file({name: value.contiguous() for name, value in found.items()}, Path(folder, f"{rank}.safetensors"))
     distributed.destroy_process_group()
 
 
@@ -47,11 +48,7 @@ def part(rank: int, folder: Path) -> None:
 def parts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
     """What each of two processes found."""
     folder = tmp_path_factory.mktemp("gloo")
-    begun = [get_context("spawn").Process(target=part, args=(rank, folder)) for rank in range(PROCESSES)]
-    for process in begun:
-        process.start()
-    for process in begun:
-        process.join()
+    in_processes(f"{__name__}:part", folder)
     return [load_file(folder / f"{rank}.safetensors") for rank in range(PROCESSES)]
 
 

@@ -1,18 +1,12 @@
-"""A training survives being killed, says what is wrong, and writes a whole Run."""
+"""A training writes a whole Run with its card and credits, and says what is wrong with what it was given."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import random
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,90 +17,11 @@ from click.testing import CliRunner, Result
 from tests.tiny_run import TINY, write_sounds
 from toolkit.audio.dataset import load_dataset
 from toolkit.specs.front_end import FrontEndSpec
-from toolkit.specs.run import CARD, CREDITS, MANIFEST, NORMS, SUBNETS, WEIGHTS, Run
+from toolkit.specs.recipe import Stage
+from toolkit.specs.run import CARD, CREDITS, IMPRINTS, MANIFEST, NORMS, SUBNETS, WEIGHTS, Run
+from toolkit.specs.teacher import TeacherSpec
 from toolkit.supernet.weights import load_weights
 from toolkit.train.__main__ import main
-
-ROOT = Path(__file__).parents[2]
-TOML = """
-name = "small"
-base_width = 8
-seed = 3
-crop_frames = 64
-batch_size = 4
-checkpoint_steps = 3
-calibration_crops = 8
-min_train_clips = 2
-min_validation_clips = 1
-dropout = true
-
-[front_end]
-mel_bins = 8
-
-[stages.largest]
-steps = 24
-
-[stages.supernet]
-steps = 20
-subnet = "sampled"
-subnets_per_step = 2
-labels = "teacher"
-start = "largest"
-"""
-# Imports once what a training needs, then runs each command line it reads as `python -m toolkit.train` in a fresh copy
-# of itself, so that being killed many times does not cost many imports. A copy that was not waited for keeps its id.
-STARTER = """
-import json, os, runpy, signal, sys, time
-import torch, toolkit.audio.dataset, toolkit.progress, toolkit.train.train
-torch.optim.AdamW([torch.zeros(1)])
-answers = os.fdopen(os.dup(1), "w", 1)
-os.dup2(2, 1)
-for line in sys.stdin:
-    arguments, kill_after_s = json.loads(line)
-    started = time.monotonic()
-    if not (pid := os.fork()):
-        sys.argv = ["toolkit.train", *arguments]
-        try:
-            runpy.run_module("toolkit.train", run_name="__main__")
-        except SystemExit as left:
-            os._exit(left.code or 0)
-        finally:
-            os._exit(70)
-    if kill_after_s is not None:
-        time.sleep(kill_after_s)
-        os.kill(pid, signal.SIGKILL)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    print(json.dumps([code, time.monotonic() - started]), file=answers)
-"""
-
-
-class Killable:
-    """Trainings as processes of their own."""
-
-    def __init__(self, starter: subprocess.Popen[str]) -> None:
-        self.starter = starter
-
-    def run(self, *arguments: object, kill_after_s: float | None = None) -> tuple[int, float]:
-        """Exit code (-9 if it was killed in time) and seconds of one training."""
-        assert self.starter.stdin is not None
-        assert self.starter.stdout is not None
-        order = [[str(argument) for argument in arguments], kill_after_s]
-        print(json.dumps(order), file=self.starter.stdin, flush=True)
-        code, seconds = json.loads(self.starter.stdout.readline())
-        return code, seconds
-
-
-@pytest.fixture
-def killable() -> Iterator[Killable]:
-    """What starts trainings, with one thread each; what they say is thrown away."""
-    command = [sys.executable, "-c", STARTER]
-    environment, pipe, nowhere = os.environ | {"OMP_NUM_THREADS": "1"}, subprocess.PIPE, subprocess.DEVNULL
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True, stdin=pipe, stdout=pipe, stderr=nowhere
-    ) as starter:
-        yield Killable(starter)
-        assert starter.stdin is not None
-        starter.stdin.close()
 
 
 def call(*arguments: object) -> Result:
@@ -116,31 +31,6 @@ def call(*arguments: object) -> Result:
         return CliRunner().invoke(main, [str(argument) for argument in arguments])
     finally:
         torch.set_num_threads(threads)
-
-
-def test_a_training_that_is_killed_and_resumed_is_the_same(killable: Killable, tmp_path: Path) -> None:
-    """kill -9 at random moments, then --resume, leaves the Run of a training that was let alone, to the bit."""
-    recipe, rng = tmp_path / "small.toml", random.Random(1)
-    recipe.write_text(TOML)
-    sounds = write_sounds(tmp_path / "sounds", {"Bell": (2, 1), "Dog": (2, 1)})
-    options = ("--data", sounds, "--recipe", recipe, "--threads", 1)
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    code, seconds = killable.run(*options, "--out", whole)
-    assert code == 0
-    codes = []
-    for kill_after_s in (*(rng.uniform(0, 0.7 * seconds) for _ in range(3)), None):
-        resume = ["--resume"] if any((killed / "work").glob("*.safetensors")) else []
-        if not resume:
-            shutil.rmtree(killed, ignore_errors=True)
-        codes.append(killable.run(*options, "--out", killed, *resume, kill_after_s=kill_after_s)[0])
-    assert codes[0] == -signal.SIGKILL
-    assert set(codes[1:-1]) <= {0, -signal.SIGKILL}
-    assert codes[-1] == 0
-    for name in (WEIGHTS, NORMS, SUBNETS, CREDITS):
-        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
-    one, other = (json.loads((folder / MANIFEST).read_text()) | {"seconds": 0} for folder in (whole, killed))
-    assert one == other
-    assert Run.open(killed).results.keys() == {subnet.id for subnet in Run.open(whole).manifest.space.subnets()}
 
 
 def test_a_run_is_whole(tiny_run: Path) -> None:
@@ -157,7 +47,7 @@ def test_a_run_is_whole(tiny_run: Path) -> None:
     assert [(d.train_clips, d.validation_clips) for d in manifest.decisions] == [(2, 1)] * 3
     assert manifest.data_hash == load_dataset(tiny_run.parent / "sounds").data_hash
     files = {path.name for path in tiny_run.iterdir()}
-    assert files == {WEIGHTS, NORMS, SUBNETS, MANIFEST, CARD, CREDITS, "work"}
+    assert files == {WEIGHTS, NORMS, IMPRINTS, SUBNETS, MANIFEST, CARD, CREDITS, "work"}
     assert {path.name for path in (tiny_run / "work").iterdir()} == {
         "largest.safetensors",
         "supernet.safetensors",
@@ -181,10 +71,10 @@ def test_the_model_card_tells_what_the_run_holds(tiny_run: Path) -> None:
         assert f"`{label}` was helped by 1 generated sounds" in card
     assert "`Dog` was helped" not in card
     assert "50% of the training crops were band-limited" in card
-    for subnet in (space.smallest, space.largest):
+    for subnet in space.subnets():
         figure = run.result(subnet).mean_average_precision
         assert f"| {subnet} | {space.params(subnet, 3):,} | {figure:.3f} |" in card
-    assert f"all 128: least, median, greatest | | {maps[0]:.3f}, {np.median(maps):.3f}, {maps[-1]:.3f} |" in card
+    assert f"{maps[0]:.3f} to {maps[-1]:.3f}, in the median {np.median(maps):.3f}." in card
     for decision in manifest.decisions:
         figures = f"{decision.average_precision:.3f} | {decision.threshold:.2f}"
         assert f"| {decision.label} | 2 | 1 | {figures} |" in card
@@ -228,21 +118,55 @@ def test_the_result_is_printed_as_json_or_text(tmp_path: Path, arguments: list[o
     Resuming a training that is done leaves nothing to do but to evaluate and write again, with the same result.
     """
     out = tmp_path / "out"
-    TINY.model_copy(update={"front_end": FrontEndSpec(mel_bins=16)}).save(tmp_path / "tiny.json")
+    TINY.model_copy(update={"front_end": FrontEndSpec(mel_bins=8), "evaluated_subnets": 3}).save(tmp_path / "tiny.json")
     done = call(*arguments, "--out", out, "--json")
     assert done.exit_code == 0, done.stderr
     run = Run.open(out)
-    ends = {"smallest": run.manifest.space.smallest, "largest": run.manifest.space.largest}
+    ends = (run.manifest.space.smallest, run.manifest.space.largest)
     assert json.loads(done.stdout) == {
         "run": str(out),
         "labels": ["Alarm", "Dog", "Siren"],
-        "subnets": 128,
-        "mean_average_precision": {name: run.result(point).mean_average_precision for name, point in ends.items()},
+        "subnets": 3,
+        "mean_average_precision": {end.id: run.result(end).mean_average_precision for end in ends},
     }
     text = call(*arguments, "--out", out, "--resume").stdout.splitlines()
     assert Run.open(out).hash == run.hash
-    assert text[0] == f"Run tiny: 3 labels, 128 subnets, in {out}"
-    assert [line.split()[0] for line in text[1:]] == ["smallest", "largest"]
+    assert text[0] == f"Run tiny: 3 labels, 3 subnets, in {out}"
+    assert [line.split(":")[0].strip() for line in text[1:]] == [end.id for end in ends]
+
+
+def test_every_method_of_the_paper_is_a_stage(tiny_run: Path, tmp_path: Path) -> None:
+    """Teacher, baseline, KD, OFA, fine-tuning and init: one command each; what is finished is not trained again.
+
+    The Run holds the subnets that were trained: of the supernet all that are evaluated, of the others the one.
+    """
+    given = {"subnet": "given", "steps": 1}
+    methods = {
+        "teacher": Stage(steps=1, mixup_alpha=1.0),
+        "baseline": Stage(**given),
+        "kd": Stage(**given, labels="teacher"),
+        "largest": Stage(steps=1, labels="teacher"),
+        "supernet": TINY.stage("supernet"),
+        "fine-tune": Stage(**given, labels="teacher", start="supernet"),
+        "init": Stage(**given, labels="teacher"),
+    }
+    changes = {"stages": methods, "teacher": TeacherSpec(stage="teacher"), "run": ("supernet",)}
+    recipe = TINY.model_copy(update={**changes, "front_end": FrontEndSpec(mel_bins=8), "evaluated_subnets": 3})
+    recipe.save(tmp_path / "methods.json")
+    out, subnet = tmp_path / "out", recipe.search_space().smallest.id
+    paths = ["--data", tiny_run.parent / "sounds", "--recipe", tmp_path / "methods.json", "--out", out]
+    trained: dict[str, int] = {}
+    for stage in ("supernet", "fine-tune", "init", "baseline", "kd"):
+        options = ["--subnet", subnet] if stage != "supernet" else []
+        done = call(*paths, "--threads", 1, "--resume", "--stages", stage, *options)
+        assert done.exit_code == 0, done.stderr
+        results = Run.open(out).results
+        assert len(results) == (3 if stage == "supernet" else 1)
+        assert subnet in results
+        files = {path.stem: path.stat().st_mtime_ns for path in (out / "work").glob("*.safetensors")}
+        assert files.keys() == {"teacher", "largest", "supernet", stage, *trained}
+        assert trained.items() <= files.items()
+        trained = files
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tiny_run: Path, arguments: list[object]) -> None:

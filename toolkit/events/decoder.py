@@ -39,7 +39,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Event:
-    """A label heard from `start_s` to `end_s`; the confidence is its highest score."""
+    """A label heard from `start_s` to `end_s`; the confidence is its highest score, smoothed if its label is."""
 
     label: str
     start_s: float
@@ -97,11 +97,11 @@ class EventDecoder:
     def _step(self, end: int, scores: np.ndarray) -> list[Event]:
         self._end = end
         self._latest.append(scores)
-        latest = np.array(self._latest)
+        latest = list(self._latest)
         events = []
         for index, rule in enumerate(self.rules):
             smoothing = rule.smoothing_decisions
-            score = float(np.median(latest[-smoothing:, index])) if smoothing > 1 else float(scores[index])
+            score = sorted(float(row[index]) for row in latest[-smoothing:])[smoothing // 2]
             at = end - smoothing // 2 * self._hop  # the end of the window in the middle of those smoothed
             now = self._sounding.get(index)
             if now is None:

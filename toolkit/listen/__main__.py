@@ -20,8 +20,8 @@ def _share(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value <= 1:
-        raise click.BadParameter(f"{text!r} is not a number from 0 to 1.")
+    if not 0 < value <= 1:
+        raise click.BadParameter(f"{text!r} is not a number above 0, 1 at most.")
     return value
 
 
@@ -46,6 +46,8 @@ def main(bundle: Path, wav: Path | None, mic: bool, precision: Any, threshold: f
     from toolkit.listen.ear import Ear
 
     ear = Ear(bundle, precision, threshold)
+    if ear.uncalibrated and threshold is None:
+        click.echo(f"not calibrated, default thresholds decide: {', '.join(ear.uncalibrated)}", err=True)
     if wav is not None:
         events, dropped_s = _hear_file(ear, wav), 0.0
     else:
@@ -72,8 +74,6 @@ def main(bundle: Path, wav: Path | None, mic: bool, precision: Any, threshold: f
             click.echo(_line(event))
     if not events:
         click.echo("no events: no score reached its label's threshold")
-    if guessed := sorted(ear.uncalibrated & {event.label for event in events}):
-        click.echo(f"not calibrated, a default threshold decides: {', '.join(guessed)}", err=True)
     click.echo(
         f"\n{ear.heard_s:.1f} s heard with {ear.file.name} on {cost.runtime}: an inference took "
         f"{cost.inference_p50_ms:.1f} ms (p50), {cost.inference_p90_ms:.1f} ms (p90); "

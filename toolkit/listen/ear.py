@@ -67,8 +67,13 @@ class Ear:
         self._classifier = Classifier(folder / self.file.name, self.file)
         step = make_step(self._classifier, manifest)
         self._listener = Listener(step, manifest.window_samples, manifest.hop_samples)
+        rules = manifest.decisions
+        if threshold is not None:
+            rules = tuple(rule.at(threshold).model_copy(update={"calibrated": False}) for rule in rules)
+        self.uncalibrated = tuple(rule.label for rule in rules if not rule.calibrated)
+        """Labels whose thresholds rest on no measurement."""
         self._decoder = EventDecoder(
-            [rule if threshold is None else rule.at(threshold) for rule in manifest.decisions],
+            rules,
             manifest.window_samples,
             manifest.hop_samples,
             manifest.front_end.sample_rate_hz,
@@ -79,11 +84,6 @@ class Ear:
     def sample_rate_hz(self) -> int:
         """Rate that `hear` expects."""
         return self.manifest.front_end.sample_rate_hz
-
-    @property
-    def uncalibrated(self) -> frozenset[str]:
-        """Labels whose thresholds rest on no measurement."""
-        return frozenset(rule.label for rule in self.manifest.decisions if not rule.calibrated)
 
     @property
     def heard_s(self) -> float:

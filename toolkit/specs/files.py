@@ -15,6 +15,9 @@ from pathlib import Path
 
 from toolkit.specs.errors import UserError
 
+UNFINISHED = ".part"
+"""How the name of a file ends that is being written."""
+
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
@@ -25,7 +28,7 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}. Name another place with --out.") from error
     os.close(handle)
@@ -66,6 +69,12 @@ def new_folder(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the files in a folder whose writers were killed; nobody may be writing there."""
+    for left in folder.glob(f".*{UNFINISHED}"):
+        left.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

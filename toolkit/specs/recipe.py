@@ -115,7 +115,7 @@ class Recipe(Record):
     """Parts that a batch is computed in, one after another; batch norm sees a part at a time."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     compiled: bool = False
-    """Run the layers through torch.compile."""
+    """Run the first block, which all subnets share, through torch.compile: one graph, whichever are drawn."""
     learning_rate: float = Field(3e-3, gt=0)
     schedule: Literal["one-cycle", "constant"] = "one-cycle"
     weight_decay: float = Field(1e-2, ge=0)

@@ -131,7 +131,7 @@ class Run:
         if not (folder / MANIFEST).is_file():
             raise UserError(f"{folder} holds no Run ({MANIFEST} is missing). Train one: python -m toolkit.train")
         manifest = RunManifest.load(folder / MANIFEST)
-        for name in (WEIGHTS, NORMS):
+        for name in (WEIGHTS, NORMS, *manifest.sha256):
             if not (folder / name).is_file():
                 raise UserError(f"{folder / name} is missing: the Run is not whole. Train it again or copy it anew.")
         lines = read_text(folder / SUBNETS).splitlines()

@@ -7,7 +7,7 @@ Axis letters: B batch, C channels, T frames, F mel bins. Proved by tests/superne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -37,6 +37,10 @@ class Normalizer(Protocol):
     def __call__(self, x: Tensor, weight: Tensor, bias: Tensor, path: str) -> Tensor:
         """[B, C, T, F] to a new tensor of that shape, with a weight and a bias for each channel."""
         ...
+
+
+Stem = Callable[[Tensor, Normalizer], Tensor]
+"""What `Supernet.stem` does."""
 
 
 def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, path: str) -> Tensor:  # noqa: ARG001 a Normalizer takes it
@@ -107,19 +111,25 @@ class Supernet(nn.Module):
             x = self.run(step, x, normalize)
         return x
 
-    def together(self, log_mel: Tensor, subnets: Sequence[Subnet], normalize: Normalizer = batch_norm) -> list[Tensor]:
+    def together(
+        self,
+        log_mel: Tensor,
+        subnets: Sequence[Subnet],
+        normalize: Normalizer = batch_norm,
+        stem: Stem | None = None,
+    ) -> list[Tensor]:
         """Logits [B, label_count] of each subnet on the same frames; what they share is computed once.
 
         Subnets share the layers of a common prefix, and the layer behind it too: channels of a narrow layer are the
         first ones of a wide layer, norm included. For training, where this saves a quarter of the time: values and
-        gradients are as from one by one, but dropout in a shared layer is drawn once.
+        gradients are as from one by one, but dropout in a shared layer is drawn once. `stem` may be a compiled one.
         """
         ways = [steps(subnet) for subnet in subnets]
         widest: dict[Step | None, Step] = {}
         for way in ways:
             for before, step in zip((None, *way), way, strict=False):
                 widest[before] = max(widest.get(before, step), step, key=lambda one: one.width)
-        maps: dict[Step | None, Tensor] = {None: self.stem(log_mel, normalize)}
+        maps: dict[Step | None, Tensor] = {None: (stem or self.stem)(log_mel, normalize)}
         wide: dict[Step | None, Tensor] = {}
         for way in ways:
             for before, step in zip((None, *way), way, strict=False):

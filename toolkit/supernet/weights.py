@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from toolkit.specs.errors import MismatchError, UserError
@@ -27,16 +27,16 @@ def round_to_half(net: Supernet) -> None:
 
 
 def save_weights(folder: Path, net: Supernet, norms: StoredNorms) -> None:
-    """Write both files of a Run."""
+    """Write both files of a Run; an OSError says why one cannot be written, which safetensors' own writer does not."""
     with new_file(folder / WEIGHTS) as path:
-        save_file({name: value.half().contiguous() for name, value in net.state_dict().items()}, path)
+        path.write_bytes(save({name: value.half().contiguous() for name, value in net.state_dict().items()}))
     moments = {
         f"{path}:{kind}": value.contiguous()
         for path, pair in norms.moments.items()
         for kind, value in zip(("mean", "variance"), pair, strict=True)
     }
     with new_file(folder / NORMS) as path:
-        save_file(moments, path)
+        path.write_bytes(save(moments))
 
 
 def load_weights(run: Run) -> tuple[Supernet, StoredNorms]:

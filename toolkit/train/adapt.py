@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 import toolkit
 from toolkit.audio.dataset import Dataset
 from toolkit.progress import Progress
 from toolkit.specs.errors import UserError
-from toolkit.specs.files import sha256, write_text
+from toolkit.specs.files import new_folder, sha256, write_text
 from toolkit.specs.run import (
     CARD,
     CREDITS,
@@ -35,6 +36,7 @@ from toolkit.specs.run import (
     write_results,
 )
 from toolkit.specs.space import Subnet
+from toolkit.supernet.norms import StoredNorms
 from toolkit.supernet.supernet import Supernet
 from toolkit.supernet.weights import load_weights, round_to_half, save_weights
 from toolkit.train.adapt_card import adapted_card
@@ -43,18 +45,14 @@ from toolkit.train.credits import write_credits
 from toolkit.train.decide import decide
 from toolkit.train.evaluate import RANGE_CROPS, results_of, score_all
 from toolkit.train.examples import gather
-from toolkit.train.imprints import (
-    CROPS,
-    CROPS_PER_CLIP,
-    MOST_CROPS,
-    Imprints,
-    listen,
-    listeners,
-    load_imprints,
-    save_imprints,
-)
+from toolkit.train.imprints import Imprints, listen, listeners, load_imprints, save_imprints
 from toolkit.train.own_labels import OwnLabels, own_examples, own_recipe, with_enough
 from toolkit.train.rows import fit_rows
+
+CROPS_PER_CLIP, MOST_CROPS = 12, 4096
+"""On which new rows rest."""
+Rows = Mapping[str, tuple[Tensor, Tensor]]
+"""Weights [H] and bias of each label's row of the head."""
 
 
 def adapt(run: Run, dataset: Dataset, out: Path, *, progress: Progress, only: bool = False) -> Run:
@@ -64,36 +62,36 @@ def adapt(run: Run, dataset: Dataset, out: Path, *, progress: Progress, only: bo
         run: whose body is taken over; it is not changed.
         dataset: labelled recordings. Rows of labels that the Run knows stay as they are; those recordings say what the
             new labels are not.
-        out: folder of the new Run.
+        out: folder of the new Run, which appears whole or not at all.
         progress: bars.
         only: the new Run knows the dataset's labels alone, in place of those of the Run and of the dataset.
 
     Raises:
-        UserError: the data do not do, or hold nothing new.
+        UserError: the data do not do, or hold nothing new, or there is something in `out`.
         MismatchError: files of the Run do not belong together.
     """
+    if out.is_dir() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty. Name another --out.")
+    with new_folder(out) as folder:
+        _write(run, dataset, folder, out.resolve().name, progress, only=only)
+    return Run.open(out)
+
+
+def _write(run: Run, dataset: Dataset, out: Path, name: str, progress: Progress, *, only: bool) -> None:
     started = time.monotonic()
-    if out.resolve() == run.folder.resolve():
-        raise UserError(f"{out} is the Run to start from, which is not to be changed. Name another --out.")
     net, norms = load_weights(run)
-    recipe = own_recipe(run, out.resolve().name)
+    recipe = own_recipe(run, name)
     gathered = gather(recipe, with_enough(run, dataset, recipe), progress.count)
     labels = OwnLabels.of(run, gathered.labels, only=only)
     examples = own_examples(gathered, labels.judged, recipe)
-    subnets = tuple(Subnet.parse(name) for name in run.results)
     batches = Batches(examples, recipe)
-    weight, bias = net.head.weight.detach(), net.head.bias.detach()
-    rows = {label: (weight[row], bias[row]) for row, label in enumerate(run.manifest.labels)}
-    imprints = load_imprints(run)
+    rows, imprints = _rows_of(run, net), load_imprints(run)
     if labels.new:
-        crops = min(max(CROPS, CROPS_PER_CLIP * len(examples.train)), MOST_CROPS)
-        hear = listeners(net.space, subnets, recipe.seed)
-        hidden, targets = listen(net, norms, hear, batches, crops, lambda n, of: progress.count("listening", n, of))
-        targets = targets[:, [labels.judged.index(label) for label in labels.new]]
-        found = fit_rows(hidden, targets, net.head, run.manifest.labels, imprints, recipe.seed)
-        rows |= dict(zip(labels.new, zip(*found, strict=True), strict=True))
-        imprints = imprints and imprints.joined(Imprints.of(hidden, targets, labels.new))
+        new_rows, heard = _learn(run, net, norms, batches, labels.new, imprints, progress)
+        rows, imprints = {**rows, **new_rows}, imprints and imprints.joined(heard)
+
     whole, taught = (with_rows(net, [rows[label] for label in some]) for some in (labels.all, labels.judged))
+    subnets = _subnets(run)
     scores = score_all(taught, norms, subnets, examples.validation, lambda n, of: progress.count("evaluating", n, of))
     decided = decide(taught, norms, subnets, examples, recipe, scores, progress.count)
     own = results_of(
@@ -108,6 +106,7 @@ def adapt(run: Run, dataset: Dataset, out: Path, *, progress: Progress, only: bo
     )
     before = () if only else run.manifest.decisions
     results = [joined(run.results[result.subnet], result, before, decided.labels) for result in own]
+
     save_weights(out, whole, norms)
     files = [WEIGHTS, NORMS]
     if imprints:
@@ -116,7 +115,7 @@ def adapt(run: Run, dataset: Dataset, out: Path, *, progress: Progress, only: bo
     write_results(out / SUBNETS, results)
     write_credits(out / CREDITS, gathered.clips, run.folder / CREDITS)
     manifest = RunManifest(
-        name=recipe.name,
+        name=name,
         space=net.space,
         front_end=recipe.front_end,
         labels=labels.all,
@@ -127,15 +126,42 @@ def adapt(run: Run, dataset: Dataset, out: Path, *, progress: Progress, only: bo
         seconds=round(time.monotonic() - started, 1),
         machine=f"{platform.machine()}, {torch.get_num_threads()} threads",
         toolkit_version=toolkit.__version__,
-        sha256={name: sha256(out / name) for name in files},
+        sha256={file: sha256(out / file) for file in files},
         parent=f"{run.manifest.name} {run.hash}",
     )
-    write_text(out / CARD, adapted_card(manifest, results, gathered, run, labels.new, decided.summary))
+    write_text(out / CARD, adapted_card(manifest, results, gathered, run, labels, decided.summary))
     manifest.save(out / MANIFEST)
-    return Run.open(out)
 
 
-def with_rows(net: Supernet, rows: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Supernet:
+def _subnets(run: Run) -> tuple[Subnet, ...]:
+    """Those that the Run knows, in its order."""
+    return tuple(Subnet.parse(name) for name in run.results)
+
+
+def _rows_of(run: Run, net: Supernet) -> Rows:
+    weight, bias = net.head.weight.detach(), net.head.bias.detach()
+    return {label: (weight[row], bias[row]) for row, label in enumerate(run.manifest.labels)}
+
+
+def _learn(
+    run: Run,
+    net: Supernet,
+    norms: StoredNorms,
+    batches: Batches,
+    labels: Sequence[str],
+    imprints: Imprints | None,
+    progress: Progress,
+) -> tuple[Rows, Imprints]:
+    """Rows of new labels, and what the hidden layer makes of them."""
+    hear = listeners(net.space, _subnets(run), batches.recipe.seed)
+    crops = min(CROPS_PER_CLIP * len(batches.train), MOST_CROPS)
+    hidden, targets = listen(net, norms, hear, batches, crops, lambda n, of: progress.count("listening", n, of))
+    targets = targets[:, [batches.row[label] for label in labels]]
+    fitted = fit_rows(hidden, targets, net.head, run.manifest.labels, imprints, batches.recipe.seed)
+    return dict(zip(labels, zip(*fitted, strict=True), strict=True)), Imprints.of(hidden, targets, labels)
+
+
+def with_rows(net: Supernet, rows: Sequence[tuple[Tensor, Tensor]]) -> Supernet:
     """The network with another head, rounded as its file is."""
     weight, bias = zip(*rows, strict=True)
     changed = Supernet(net.space, len(rows), len(net.input_norm_weight))

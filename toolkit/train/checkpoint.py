@@ -1,6 +1,6 @@
 """A training's state on disk: one safetensors file, replaced whole, so that kill -9 costs one interval at most.
 
-Proved by tests/train/test_train.py (a run killed and resumed equals one that was left alone).
+Proved by tests/train/test_resume.py (a training that is killed and resumed equals one that was left alone).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from toolkit.specs.errors import MismatchError, UserError
@@ -21,14 +21,23 @@ from toolkit.specs.files import new_file
 def save_checkpoint(
     path: Path, net: nn.Module, optimizer: torch.optim.Optimizer | None, progress: dict[str, Any]
 ) -> None:
-    """Write weights, the optimizer's moments and `progress` (plain JSON values)."""
+    """Write weights, the optimizer's moments and `progress` (plain JSON values).
+
+    Raises:
+        UserError: the file cannot be written; the one before it is still there.
+    """
     tensors: dict[str, Tensor] = {f"net.{name}": value.contiguous() for name, value in net.state_dict().items()}
     if optimizer is not None:
         for index, moments in optimizer.state_dict()["state"].items():
             for name, value in moments.items():
                 tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value).contiguous()
-    with new_file(path) as temporary:
-        save_file(tensors, temporary, metadata={"progress": json.dumps(progress)})
+    try:
+        with new_file(path) as temporary:
+            temporary.write_bytes(save(tensors, metadata={"progress": json.dumps(progress)}))
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}. What was saved before is kept: make room and --resume."
+        ) from None
 
 
 def load_checkpoint(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:

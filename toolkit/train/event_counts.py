@@ -39,7 +39,7 @@ class Timing:
 
     @property
     def collar_s(self) -> float:
-        """Seconds."""
+        """Seconds between an onset and the start of an event that hits it, at most."""
         return COLLAR_DECISIONS * self.hop_samples / self.sample_rate_hz
 
     def seconds(self, first: NDArray[np.integer], last: NDArray[np.integer]) -> tuple[Floats, Floats]:
@@ -50,7 +50,7 @@ class Timing:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """By stream, column and threshold [S, C, K]; `true` events by stream and column [S, C, 1]."""
+    """By stream, column and threshold [S, C, K]; `true` events by stream [S, 1, 1]."""
 
     hits: Ints
     told: Ints
@@ -58,33 +58,27 @@ class Counts:
     true: Ints
 
     def over(self, streams: Sequence[int]) -> Counts:
-        """Sums over some streams, [C, K] and [C, 1]."""
+        """Sums over some streams, [C, K] and [1, 1]."""
         chosen = list(streams)
         return Counts(*(part[chosen].sum(axis=0) for part in (self.hits, self.told, self.false_alarms, self.true)))
 
 
-def count(events: NDArray[np.int16], truth: Sequence[Sequence[Sequence[Span]]], timing: Timing) -> Counts:
-    """Counts of `sweep`'s events [S, D, C, K] against the true ones of each stream and column, by onset."""
-    streams, decisions, columns, candidates = events.shape
-    hits, false_alarms = (np.zeros((streams, columns, candidates), np.int32) for _ in range(2))
-    first = np.arange(decisions)[:, None]
-    for stream in range(streams):
-        for column in range(columns):
-            last = events[stream, :, column]
-            free = last != NONE
-            untouched = free.copy()
-            spans = truth[stream][column]
-            start_s, end_s = timing.seconds(first, last) if spans else (first, last)
-            for onset_s, offset_s in spans:
-                near = np.flatnonzero(np.abs(start_s[:, 0] - onset_s) <= timing.collar_s)
-                if len(near):
-                    block = free[near]
-                    found = np.flatnonzero(block.any(axis=0))
-                    hits[stream, column, found] += 1
-                    free[near[block[:, found].argmax(axis=0)], found] = False
-                untouched &= (start_s >= offset_s + timing.collar_s) | (end_s <= onset_s - timing.collar_s)
-            false_alarms[stream, column] = untouched.sum(axis=0)
-    true = np.array([[[len(spans)] for spans in columns] for columns in truth], np.int32)
+def count(events: NDArray[np.int16], truth: Sequence[Sequence[Span]], timing: Timing) -> Counts:
+    """Counts of `sweep`'s events [S, D, C, K] against the true ones of each stream, which are ordered by onset."""
+    hits, false_alarms = (np.zeros((len(events), *events.shape[2:]), np.int32) for _ in range(2))
+    first = np.arange(events.shape[1])[:, None, None]
+    for stream, (last, spans) in enumerate(zip(events, truth, strict=True)):
+        free = last != NONE
+        untouched = free.copy()
+        start_s, end_s = timing.seconds(first, last)
+        for onset_s, offset_s in spans:
+            near = free & (np.abs(start_s - onset_s) <= timing.collar_s)
+            hit = near.any(axis=0)
+            hits[stream] += hit
+            free[(near.argmax(axis=0)[hit], *np.nonzero(hit))] = False
+            untouched &= (start_s >= offset_s + timing.collar_s) | (end_s <= onset_s - timing.collar_s)
+        false_alarms[stream] = untouched.sum(axis=0)
+    true = np.array([len(spans) for spans in truth], np.int32)[:, None, None]
     return Counts(hits, (events != NONE).sum(axis=1, dtype=np.int32), false_alarms, true)
 
 

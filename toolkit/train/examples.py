@@ -40,13 +40,15 @@ _log = logging.getLogger(__name__)
 class Example:
     """One clip as the network hears it, and the labels it is trained for.
 
-    `source` is its log-mel [T, F] in dB, float16; or gives it, for a clip that is read when it is drawn.
+    `source` is its log-mel [T, F] in dB, float16; or gives it, for a clip that is read when it is drawn. `group` is the
+    recording that it is of.
     """
 
     name: str
     source: Halves | Callable[[], Halves]
     labels: tuple[str, ...]
     generated: bool = False
+    group: str = ""
 
     @property
     def log_mel(self) -> Halves:
@@ -82,7 +84,7 @@ class StoredExamples(Sequence[Example]):
         if place >= stored:
             return self._generated[place - stored]
         clip = self.dataset.clips[place]
-        return Example(clip.name, lambda: self._store.many([clip], self._samples)[0], clip.labels)
+        return Example(clip.name, lambda: self._store.many([clip], self._samples)[0], clip.labels, group=clip.group)
 
     def positions(self) -> Mapping[str | None, Places]:
         """Places of the stored ones by label, under None those without."""
@@ -191,10 +193,10 @@ def gather(
     for number, item in enumerate(decoded.clips, start=1):
         kept = tuple(label for label in item.clip.labels if label in labels)
         if item.clip.split == "train":
-            train.append(Example(item.clip.name, log_mel(front_end, item.waveform), kept))
+            train.append(Example(item.clip.name, log_mel(front_end, item.waveform), kept, group=item.clip.group))
         else:
             for name, window in _validated(item.clip, item.waveform, rate_hz):
-                validation.append(Example(name, log_mel(front_end, window), kept))
+                validation.append(Example(name, log_mel(front_end, window), kept, group=item.clip.group))
         on_progress("front end", number, len(decoded.clips))
     train.extend(_generate(recipe, front_end, labels, on_progress))
     return Examples(labels, tuple(train), tuple(validation), used.clips, used.data_hash, len(decoded.broken))

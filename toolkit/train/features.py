@@ -29,12 +29,24 @@ from toolkit.train.feature_packs import FeaturePacks
 Halves = NDArray[np.float16]
 
 
+PIECE_FRAMES = 6000
+"""Of a longer recording so many are computed at a time: an hour at once would take ten gigabytes."""
+
+
 def log_mel(front_end: LogMel, waveform: np.ndarray) -> Halves:
     """Log-mel [T, F] of a waveform [S] in dB, float16 (0.06 dB at worst), computed where the front end lies."""
-    samples = torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))
-    with torch.no_grad():
-        frames = front_end(samples.to(next(front_end.buffers()).device)[None])[0, 0].half()
-    return np.asarray(frames.cpu().numpy())
+    hop, delay, state = front_end.spec.hop_samples, front_end.delay_frames, front_end.initial_state()
+    frames = front_end.spec.frames(len(waveform)) + delay
+    parts = []
+    for first in range(0, frames, PIECE_FRAMES):
+        last = min(first + PIECE_FRAMES, frames)
+        piece = np.zeros((1, (last - first) * hop), dtype=np.float32)
+        heard = waveform[first * hop : last * hop]
+        piece[0, : len(heard)] = heard
+        with torch.no_grad():
+            part, state = front_end.stream(torch.from_numpy(piece).to(state.device), state)
+        parts.append(part[0, 0].half().cpu().numpy())
+    return np.concatenate(parts)[delay:]
 
 
 class FeatureStore:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from toolkit.specs.errors import UserError
@@ -29,9 +29,8 @@ from toolkit.train.batches import Batches
 
 LISTENERS = 8
 """Subnets whose hidden layers are listened to: both ends of the space, the others drawn."""
-CROPS = 768
-CROPS_PER_CLIP = 12
-MOST_CROPS = 4096
+CROPS_PER_LABEL = 64
+"""On which imprints rest, background counting as one more label."""
 STAGE = "imprints"
 BATCH_CROPS = 32
 
@@ -108,7 +107,7 @@ def save_imprints(folder: Path, imprints: Imprints) -> None:
     """Write the file of a Run."""
     tensors = {"means": imprints.means.contiguous(), "spread": imprints.spread.contiguous()}
     with new_file(folder / IMPRINTS) as path:
-        save_file(tensors, path, metadata={"labels": json.dumps(imprints.labels)})
+        path.write_bytes(save(tensors, metadata={"labels": json.dumps(imprints.labels)}))
 
 
 def load_imprints(run: Run) -> Imprints | None:

@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
+from torch._dynamo.exc import BackendCompilerFailed
 from torch.nn import functional
 
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.recipe import GIVEN, Recipe, Stage
 from toolkit.specs.space import Subnet
-from toolkit.supernet.supernet import Normalizer, Supernet, batch_norm
+from toolkit.supernet.supernet import Normalizer, Stem, Supernet, batch_norm
 from toolkit.train.batches import Batch, Batches
 from toolkit.train.checkpoint import load_checkpoint, read_progress, save_checkpoint
 from toolkit.train.parallel import average_gradients, average_over_processes
@@ -34,6 +35,8 @@ from toolkit.train.teachers import Teacher
 from toolkit.train.watch import Unwatched, Watch
 
 WARM_UP_SHARE = 0.15
+NAMED_CROPS = 8
+"""So many of a broken batch are named."""
 Look = Callable[[Supernet], dict[str, float]]
 """Validation mAP by subnet id, of the network as it stands."""
 
@@ -57,7 +60,7 @@ class Training:
         batches: of the data.
         folder: where checkpoints and finished weights lie.
         fabric: the processor or processors to run on, launched.
-        watch: is told how it goes.
+        watch: is told how it goes, by the first process.
         look: asked for validation mAP every `evaluation_steps`.
     """
 
@@ -90,11 +93,13 @@ class Training:
         """
         stage, net = self.recipe.stage(name), self.new_net()
         belongs = self._belongs(name, subnet)
+        watch = self.watch if self.fabric.is_global_zero else Unwatched()
         if finished(self.folder, name).exists():
-            return net, self._load(finished(self.folder, name), net, None, belongs)[1]
+            _, seconds = self._load(finished(self.folder, name), net, None, belongs)
+            self._drop_checkpoint(name)
+            return net, seconds
         if stage.start is not None:
-            start = subnet if self.recipe.stage(stage.start).subnet == GIVEN else None
-            self._load(finished(self.folder, stage.start), net, None, self._belongs(stage.start, start))
+            self._load(finished(self.folder, stage.start), net, None, self._belongs(stage.start, subnet))
         net.to(self.fabric.device)
         run = _StageRun(self, name, stage, net, teacher, subnet)
         step, seconds = 0, 0.0
@@ -106,18 +111,20 @@ class Training:
             loss = run.step(step, batch)
             seconds += time.monotonic() - started
             step += 1
-            self.watch.step(name, step, stage.steps, loss, self.recipe.batch_size)
+            watch.step(name, step, stage.steps, loss, self.recipe.batch_size)
             if self.look and self.recipe.evaluation_steps and step % self.recipe.evaluation_steps == 0:
-                self.watch.evaluated(name, step, self.look(net))
+                watch.evaluated(name, step, self.look(net))
             if step % self.recipe.checkpoint_steps == 0 and step < stage.steps:
                 self._save(under_way(self.folder, name), net, run.optimizer, belongs, (step, seconds))
         self._save(finished(self.folder, name), net, None, belongs, (step, seconds))
-        if self.fabric.is_global_zero:
-            under_way(self.folder, name).unlink(missing_ok=True)
+        self._drop_checkpoint(name)
         return net, seconds
 
     def _belongs(self, name: str, subnet: Subnet | None) -> dict[str, str]:
-        return {"recipe": self.recipe.stage_digest(name, subnet), "data": self.batches.data_hash}
+        """What a checkpoint must have been made with; the given subnet, where it or what it stands on trains that."""
+        given = any(self.recipe.stage(other).subnet == GIVEN for other in self.recipe.needed(name))
+        digest = self.recipe.stage_digest(name, subnet if given else None)
+        return {"recipe": digest, "data": self.batches.data_hash}
 
     def _load(
         self, path: Path, net: Supernet, optimizer: torch.optim.Optimizer | None, belongs: dict[str, str]
@@ -141,6 +148,11 @@ class Training:
             save_checkpoint(path, net, optimizer, {"step": done[0], "seconds": done[1]} | belongs)
         self.fabric.barrier()
 
+    def _drop_checkpoint(self, name: str) -> None:
+        """A finished stage needs none."""
+        if self.fabric.is_global_zero:
+            under_way(self.folder, name).unlink(missing_ok=True)
+
 
 class _StageRun:
     """The steps of one stage."""
@@ -155,6 +167,7 @@ class _StageRun:
         self.teacher = teacher if stage.labels == "teacher" else None
         self.fixed = stage.fixed(net.space, subnet)
         self.normalize: Normalizer = shared_batch_norm if self.fabric.world_size > 1 else batch_norm
+        self.stem: Stem = compiled_stem(net) if self.recipe.compiled else net.stem
         self.optimizer = torch.optim.AdamW(
             net.parameters(), self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
         )
@@ -177,29 +190,22 @@ class _StageRun:
             group["lr"] = self.recipe.learning_rate * factor
         self.optimizer.zero_grad()
         self.net.train()
-        subnets, parts = self._subnets(step), self.recipe.accumulate
+        subnets = [self.fixed] if self.fixed else sampled(self.recipe, self.name, step)
+        parts = self.recipe.accumulate
         losses = torch.zeros(len(subnets))
         for some_inputs, some_targets in zip(inputs.chunk(parts), targets.chunk(parts), strict=True):
             losses += self._backward(some_inputs, some_targets, subnets, 1 / (parts * len(subnets)))
         losses = average_over_processes(self.fabric, losses)
-        if not math.isfinite(float(losses.sum())):
-            raise UserError(_not_finite(self.name, step, subnets, losses, batch))
         average_gradients(self.fabric, self.net)
+        if not math.isfinite(float(losses.sum())) or not finite_gradients(self.net):
+            raise UserError(_not_finite(self.name, step, subnets, losses, batch))
         self.optimizer.step()
         return float(losses.sum())
-
-    def _subnets(self, step: int) -> list[Subnet]:
-        space, stage = self.net.space, self.stage
-        if self.fixed:
-            return [self.fixed]
-        draw = random.Random(f"{self.recipe.seed} {self.name} {step}")
-        always = [space.largest, space.smallest] if stage.sandwich else []
-        return always + [space.sample(draw) for _ in range(stage.subnets_per_step - len(always))]
 
     def _backward(self, inputs: Tensor, targets: Tensor, subnets: list[Subnet], weight: float) -> Tensor:
         """Add the gradients of each subnet's loss times `weight`; those losses [K]. What subnets share runs once."""
         with self.fabric.autocast():
-            logits = [each.float() for each in self.net.together(inputs, subnets, self.normalize)]
+            logits = [each.float() for each in self.net.together(inputs, subnets, self.normalize, self.stem)]
         learnt = [targets] * len(subnets)
         if self.stage.in_place:
             learnt[1:] = [torch.sigmoid(logits[0].detach())] * (len(subnets) - 1)
@@ -207,6 +213,32 @@ class _StageRun:
         losses = torch.stack([each_loss(own, told) * weight for own, told in zip(logits, learnt, strict=True)])
         losses.sum().backward()
         return losses.detach().cpu()
+
+
+def sampled(recipe: Recipe, name: str, step: int) -> list[Subnet]:
+    """The subnets that learn in one step of a stage whose subnets are sampled."""
+    space, stage = recipe.search_space(), recipe.stage(name)
+    draw = random.Random(f"{recipe.seed} {name} {step}")
+    always = [space.largest, space.smallest] if stage.sandwich else []
+    return always + [space.sample(draw) for _ in range(stage.subnets_per_step - len(always))]
+
+
+def compiled_stem(net: Supernet) -> Stem:
+    """The first block through torch.compile, which the network itself does not notice.
+
+    Raises, when it is first called:
+        UserError: it does not compile here.
+    """
+    compiled = torch.compile(net.stem, dynamic=False)
+
+    def stem(log_mel: Tensor, normalize: Normalizer) -> Tensor:
+        try:
+            return compiled(log_mel, normalize)
+        except BackendCompilerFailed as error:
+            found = f"torch.compile does not work here ({str(error).splitlines()[0]})"
+            raise UserError(f"{found}. Install a C++ compiler, or set compiled = false in the recipe.") from None
+
+    return stem
 
 
 def mixup(inputs: Tensor, targets: Tensor, rng: np.random.Generator, alpha: float) -> tuple[Tensor, Tensor]:
@@ -225,11 +257,19 @@ def one_cycle(step: int, steps: int) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * (step - warm_up) / max(1, steps - warm_up))))
 
 
+def finite_gradients(net: nn.Module) -> bool:
+    """Whether no gradient is infinite or no number: one that is makes its weight so, and the next checkpoint too."""
+    gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
+    return math.isfinite(float(nn.utils.get_total_norm(gradients, math.inf)))
+
+
 def _not_finite(name: str, step: int, subnets: list[Subnet], losses: Tensor, batch: Batch) -> str:
-    wrong = next(str(subnet) for subnet, loss in zip(subnets, losses, strict=True) if not math.isfinite(loss))
+    wrong = [subnet for subnet, loss in zip(subnets, losses, strict=True) if not math.isfinite(loss)]
     broken = [row for row, crop in enumerate(batch.masked) if not np.isfinite(crop).all()]
-    clips = "; ".join(" + ".join(batch.parts[row]) for row in broken or range(len(batch.parts)))
+    clips = [" + ".join(batch.parts[row]) for row in broken or range(len(batch.parts))]
+    more = f" and {len(clips) - NAMED_CROPS} more" if len(clips) > NAMED_CROPS else ""
     return (
-        f"the loss is not a number at step {step} of stage {name}, subnet {wrong}, clips {clips:.300}. "
+        f"the {'loss' if wrong else 'gradient'} is not a number at step {step} of stage {name}, "
+        f"subnet {' and '.join(map(str, wrong or subnets))}, clips {'; '.join(clips[:NAMED_CROPS])}{more}. "
         "The last checkpoint is kept. Look at these clips, or lower learning_rate and train into another --out."
     )

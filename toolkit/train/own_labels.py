@@ -73,14 +73,14 @@ def with_enough(run: Run, dataset: Dataset, recipe: Recipe) -> Dataset:
     least = {label: dict.fromkeys(LEAST, 1) for label in run.manifest.labels}
     sounds = [label for label in dataset.labels if label not in recipe.background_labels]
     few = [label for label in sounds if any(counts[split][label] < least.get(label, LEAST)[split] for split in LEAST)]
+    found = ", ".join(f"{label} ({counts['train'][label]} + {counts['validation'][label]})" for label in few)
+    told = (
+        f"too few recordings of {found or 'any label':.300}. A new label needs {LEAST['train']} to train + "
+        f"{LEAST['validation']} to validate, one that the Run knows 1 + 1; record about {GOOD}."
+    )
+    if few == sounds:
+        raise UserError(told)
     if few:
-        found = ", ".join(f"{label} ({counts['train'][label]} + {counts['validation'][label]})" for label in few)
-        told = (
-            f"too few recordings of {found:.300}. A new label needs {LEAST['train']} to train + {LEAST['validation']} "
-            f"to validate; record about {GOOD}."
-        )
-        if len(few) == len(sounds):
-            raise UserError(told)
         _log.warning("left out: %s", told)
     return dataset.subset(labels=[label for label in dataset.labels if label not in few])
 

@@ -26,17 +26,17 @@ def average_over_processes(fabric: Fabric, value: Tensor) -> Tensor:
 
 
 def average_gradients(fabric: Fabric, net: nn.Module) -> None:
-    """Replace each gradient by its mean over all processes; a parameter that no subnet used counts as zero."""
+    """Replace each gradient by its mean over all processes.
+
+    A parameter that no subnet of the step uses has none, in any process, for all run the same subnets: as in one
+    process the optimizer leaves it alone, which it would not do were the gradient zero.
+    """
     if fabric.world_size == 1:
         return
-    parameters = list(net.parameters())
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    flat = torch.cat([parameter.grad.flatten() for parameter in parameters if parameter.grad is not None])
-    flat = average_over_processes(fabric, flat)
-    for parameter, part in zip(parameters, flat.split([parameter.numel() for parameter in parameters]), strict=True):
-        parameter.grad = part.view_as(parameter)
+    gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
+    mean = average_over_processes(fabric, torch.cat([gradient.flatten() for gradient in gradients]))
+    for gradient, part in zip(gradients, mean.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def launch(recipe: Recipe, accelerator: str, devices: int, nodes: int, threads: int | None) -> Fabric:

@@ -45,12 +45,11 @@ PLACING_TRIES = 100
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """A label heard from `onset_s` to `offset_s`, `snr_db` above the stream's noise."""
+    """A label heard from `onset_s` to `offset_s`."""
 
     label: str
     onset_s: float
     offset_s: float
-    snr_db: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +85,7 @@ class Stream:
         """What a listener should tell, by onset."""
         seconds = self.front_end.seconds
         found = [
-            StreamEvent(label, seconds(part.start + part.first), seconds(part.start + part.last + 1), part.snr_db)
+            StreamEvent(label, seconds(part.start + part.first), seconds(part.start + part.last + 1))
             for part in self.parts
             for label in part.example.labels
         ]
@@ -131,10 +130,9 @@ def plan_streams(examples: Examples, recipe: Recipe) -> tuple[Stream, ...]:
 
 def split_in_halves(rng: np.random.Generator, examples: Examples) -> tuple[list[Example], list[Example]]:
     """Validation clips in two halves: all clips of a recording in one, each label as even as that allows."""
-    group_of = {clip.name: clip.group for clip in examples.clips}
     groups: dict[str, list[Example]] = defaultdict(list)
     for example in examples.validation:
-        groups[group_of.get(example.name, example.name)].append(example)
+        groups[example.group or example.name].append(example)
     total = Counter(label for example in examples.validation for label in _kinds(example))
     order = [list(groups)[index] for index in rng.permutation(len(groups))]
     order.sort(key=lambda group: min(total[label] for example in groups[group] for label in _kinds(example)))
@@ -183,7 +181,7 @@ def _place(
         others = [other for other in parts if set(other.example.labels) & set(clip.labels)]
         for start in rng.integers(LEAD_CHUNKS * STREAM_CHUNK_FRAMES, latest, size=PLACING_TRIES):
             if all(
-                start + first >= other.start + other.last + apart or start + last + apart <= other.start + other.first
+                start + first > other.start + other.last + apart or start + last + apart < other.start + other.first
                 for other in others
             ):
                 parts.append(Part(clip, heard, first, last, int(start), snr_db))

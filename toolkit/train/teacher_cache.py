@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import new_file
@@ -46,7 +46,7 @@ def cached_scores(
             on_progress("teacher", start + len(scored), len(missing))
         text = json.dumps(part_names)
         with new_file(folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors") as temporary:
-            save_file({"scores": np.stack(scored)}, temporary, metadata={"clips": text})
+            temporary.write_bytes(save({"scores": np.stack(scored)}, metadata={"clips": text}))
         rows.update(zip(part_names, scored, strict=True))
     return np.stack([rows[name] for name in names])
 

@@ -18,9 +18,20 @@ import toolkit
 from toolkit.audio.dataset import Dataset
 from toolkit.progress import Progress
 from toolkit.specs.errors import UserError
-from toolkit.specs.files import sha256, write_text
+from toolkit.specs.files import remove_leftovers, sha256, write_text
 from toolkit.specs.recipe import Recipe
-from toolkit.specs.run import CARD, CREDITS, MANIFEST, NORMS, SUBNETS, WEIGHTS, Run, RunManifest, write_results
+from toolkit.specs.run import (
+    CARD,
+    CREDITS,
+    IMPRINTS,
+    MANIFEST,
+    NORMS,
+    SUBNETS,
+    WEIGHTS,
+    Run,
+    RunManifest,
+    write_results,
+)
 from toolkit.specs.space import Subnet
 from toolkit.supernet.norms import recalibrate
 from toolkit.supernet.supernet import Supernet
@@ -32,6 +43,7 @@ from toolkit.train.credits import write_credits
 from toolkit.train.decide import decide
 from toolkit.train.evaluate import results_of, score_all
 from toolkit.train.examples import Examples, gather
+from toolkit.train.imprints import CROPS_PER_LABEL, Imprints, listen, listeners, save_imprints
 from toolkit.train.loop import Training, finished
 from toolkit.train.metrics import mean_average_precision
 from toolkit.train.teachers import NetworkTeacher, Teacher, cached_by_clip, is_augmentation_free, make_teacher
@@ -72,6 +84,9 @@ def train(
     order = stage_order(recipe, stages or recipe.run)
     stage, space = recipe.stage(order[-1]), recipe.search_space()
     fixed = stage.fixed(space, subnet)
+    if fabric.is_global_zero:
+        remove_leftovers(out)
+        remove_leftovers(out / WORK)
     examples = gather(recipe, dataset, progress.count)
     batches = Batches(examples, recipe)
     look = Look(examples, batches, [fixed] if fixed else [space.smallest, space.largest])
@@ -110,7 +125,7 @@ def teacher_of(training: Training, name: str, examples: Examples, progress: Prog
         return None
     if recipe.teacher.kind != "stage":
         return make_teacher(recipe.teacher, examples, recipe, training.folder, progress.count)
-    net = training.new_net()
+    net = training.new_net().to(training.fabric.device)
     load_checkpoint(finished(training.folder, recipe.teacher.stage), net, None)
     subnet = recipe.search_space().parse(recipe.stage(recipe.teacher.stage).subnet)
     norms = recalibrate(net.eval(), calibration_frames(training.batches), [subnet])
@@ -168,7 +183,10 @@ def write_run(
         decided.subnets,
         lambda n, of: progress.count("activation ranges", n, of),
     )
+    hear, crops = listeners(net.space, subnets, recipe.seed), CROPS_PER_LABEL * (len(examples.labels) + 1)
+    heard = listen(net, norms, hear, batches, crops, lambda n, of: progress.count("imprints", n, of))
     save_weights(out, net, norms)
+    save_imprints(out, Imprints.of(*heard, examples.labels))
     write_results(out / SUBNETS, results)
     write_credits(out / CREDITS, examples.clips)
     manifest = RunManifest(
@@ -183,7 +201,7 @@ def write_run(
         seconds=round(seconds, 1),
         machine=f"{platform.machine()}, {torch.get_num_threads()} threads",
         toolkit_version=toolkit.__version__,
-        sha256={name: sha256(out / name) for name in (WEIGHTS, NORMS)},
+        sha256={name: sha256(out / name) for name in (WEIGHTS, NORMS, IMPRINTS)},
     )
     write_text(out / CARD, model_card(manifest, results, examples, decided.summary))
     manifest.save(out / MANIFEST)

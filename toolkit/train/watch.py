@@ -1,17 +1,22 @@
 """`Watch`: what a training says of itself while it runs: a progress bar and TensorBoard's files.
 
-Proved by tests/train/test_train.py.
+Proved by tests/train/test_watch.py.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from toolkit.progress import Progress
 
@@ -42,12 +47,42 @@ class Unwatched:
         """Nothing."""
 
 
+class Curves:
+    """A file of TensorBoard's, written at once and by whoever calls: a kill loses nothing, a full disk is the caller's.
+
+    Its own writer keeps two minutes of curves in memory and writes them in a thread.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
+        self._file = (folder / name).open("wb")
+        self._records = RecordWriter(self._file)
+        self._write(0, file_version="brain.Event:2")
+        # A resumed training repeats the steps since its checkpoint: what was logged of them is dropped.
+        self._write(step, session_log=SessionLog(status=SessionLog.START))
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """A point of each curve."""
+        points = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._write(step, summary=Summary(value=points))
+
+    def close(self) -> None:
+        """End the file; what could not be written was told when it was added."""
+        with suppress(OSError):
+            self._file.close()
+
+    def _write(self, step: int, **content: Any) -> None:
+        self._records.write(Event(wall_time=time.time(), step=step, **content).SerializeToString())
+        self._file.flush()
+
+
 class Shown:
     """Bars on stderr, curves in `folder/tensorboard/STAGE`."""
 
     def __init__(self, folder: Path, progress: Progress) -> None:
         self._folder, self._progress = folder / LOGS, progress
-        self._writers: dict[str, SummaryWriter] = {}
+        self._curves: dict[str, Curves] = {}
         self._moments: deque[tuple[float, int]] = deque(maxlen=LATEST)
         self._means = ""
 
@@ -57,33 +92,31 @@ class Shown:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for writer in self._writers.values():
-            writer.close()
+        for curves in self._curves.values():
+            curves.close()
 
     def step(self, stage: str, step: int, steps: int, loss: float, clips: int) -> None:
         """Show loss, mAP and clips a second; log the loss and the rate."""
-        if stage not in self._writers:
+        if stage not in self._curves:
             self._moments.clear()
             self._means = ""
-        writer = self._writer(stage, step)
         self._moments.append((time.monotonic(), clips))
         note = f"loss {loss:.4f}{self._means}"
-        writer.add_scalar("loss", loss, step)
+        values = {"loss": loss}
         if len(self._moments) > 1:
             (first, _), (last, _) = self._moments[0], self._moments[-1]
             rate = sum(count for _, count in list(self._moments)[1:]) / max(last - first, 1e-9)
             note += f", {rate:.0f} clips/s"
-            writer.add_scalar("clips_per_second", rate, step)
+            values["clips_per_second"] = rate
+        self._curves_of(stage, step).add(step, values)
         self._progress.count(stage, step, steps, note)
 
     def evaluated(self, stage: str, step: int, means: dict[str, float]) -> None:
         """Show and log validation mAP."""
         self._means = ", mAP " + " to ".join(f"{mean:.3f}" for mean in means.values())
-        for subnet, mean in means.items():
-            self._writer(stage, step).add_scalar(f"mAP/{subnet}", mean, step)
+        self._curves_of(stage, step).add(step, {f"mAP/{subnet}": mean for subnet, mean in means.items()})
 
-    def _writer(self, stage: str, step: int) -> SummaryWriter:
-        if stage not in self._writers:
-            # A resumed training repeats the steps since its checkpoint: what was logged of them is dropped.
-            self._writers[stage] = SummaryWriter(str(self._folder / stage), purge_step=step)
-        return self._writers[stage]
+    def _curves_of(self, stage: str, step: int) -> Curves:
+        if stage not in self._curves:
+            self._curves[stage] = Curves(self._folder / stage, step)
+        return self._curves[stage]
