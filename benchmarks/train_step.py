@@ -1,10 +1,9 @@
 """How fast a training step is: clips a second, and the share of this machine's matrix-multiply peak.
 
-Steps of the recipes `paper` and `compact` as `toolkit.train` takes them, against the same steps as one would first
-write them: log-mel in each step; for each subnet the teacher anew, and full-width layers with unused channels zeroed.
-Our step, the naive one and matrix products take turns in one process; figures are medians. `done` counts the
-multiplications that our step makes, `useful` those of each subnet by itself, though prefixes are shared. Processor time
-is there because a machine is seldom quiet. The result holds only if both ways have the same gradients.
+Steps that `toolkit.train` takes, the same ones as one would first write them (`_naive_step.py`) and matrix products
+take turns in one process; figures are medians. `done` counts the multiplications that our step makes, `useful` those of
+each subnet by itself and the teacher. Processor time stands there too, because a machine is seldom quiet. The result
+holds only if both ways have the same gradients.
 Run: python -m benchmarks.train_step [--quick] [--threads N]
 """
 

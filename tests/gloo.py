@@ -44,9 +44,9 @@ def fork(target: str, arguments: list[str]) -> int:
     running = set()
     for rank in range(PROCESSES):
         if not (pid := os.fork()):
-            place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": PROCESSES, "LOCAL_WORLD_SIZE": PROCESSES}
-            place |= {"GROUP_RANK": 0, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-            os.environ.update({key: str(value) for key, value in place.items()})
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0"}
+            os.environ |= {"WORLD_SIZE": str(PROCESSES), "LOCAL_WORLD_SIZE": str(PROCESSES)}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
             try:
                 function(*arguments)
             except BaseException:  # noqa: BLE001 the process ends here

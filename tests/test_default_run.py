@@ -9,24 +9,20 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
-from toolkit.audio.clips import decode_all
 from toolkit.audio.dataset import Dataset, load_dataset
-from toolkit.frontend import LogMel
 from toolkit.search.__main__ import main as search_verb
 from toolkit.search.predict import differences
 from toolkit.specs.cost import CostTable
-from toolkit.specs.run import CARD, CREDITS, Run
+from toolkit.specs.run import CARD, CREDITS, IMPRINTS, MANIFEST, NORMS, SUBNETS, WEIGHTS, Run
 from toolkit.specs.shipped import DEFAULT_RUN, DEVICES
 from toolkit.supernet.static import StaticNet
 from toolkit.supernet.weights import load_weights
 from toolkit.train.evaluate import score_all
-from toolkit.train.examples import Example, ten_seconds
-from toolkit.train.features import log_mel
+from toolkit.train.examples import gather
 from toolkit.train.metrics import mean_average_precision
 
 MAX_BYTES = 5_000_000
@@ -50,11 +46,10 @@ def credited() -> list[dict[str, str]]:
 
 def test_it_is_small_and_its_weights_are_those_of_the_manifest(run: Run) -> None:
     """At most 5 MB in all, nothing beside the files of a Run, and the bytes that were evaluated."""
-    assert {path.name for path in DEFAULT_RUN.iterdir()} == {
-        *("run.json", "subnets.jsonl", "weights.safetensors", "norms.safetensors", CARD, CREDITS)
-    }
+    names = {path.name for path in DEFAULT_RUN.iterdir()}
+    assert names - {IMPRINTS} == {MANIFEST, SUBNETS, WEIGHTS, NORMS, CARD, CREDITS}
     assert sum(path.stat().st_size for path in DEFAULT_RUN.iterdir()) <= MAX_BYTES
-    assert set(run.manifest.sha256) == {"weights.safetensors", "norms.safetensors"}
+    assert set(run.manifest.sha256) == {WEIGHTS, NORMS} | (names & {IMPRINTS})
     run.check_weights()
 
 
@@ -189,18 +184,17 @@ def test_it_was_trained_on_open_recordings_alone(run: Run, heard: Dataset) -> No
 def test_the_smallest_subnet_scores_what_the_run_says(run: Run, heard: Dataset) -> None:
     """Its mAP on the validation recordings, decoded and scored anew, is the stored one to 1e-3."""
     manifest, smallest = run.manifest, run.manifest.space.smallest
+    # One training recording of each label is enough to gather the validation ones as a training does.
+    first = {clip.labels: clip for clip in heard.clips if clip.split == "train"}
     validation = [clip for clip in heard.clips if clip.split == "validation"]
-    decoded = decode_all(validation, manifest.front_end.sample_rate_hz)
-    assert decoded.broken == []
-    front_end, (net, norms) = LogMel(manifest.front_end), load_weights(run)
-    examples = [
-        Example(item.clip.name, log_mel(front_end, ten_seconds(item.waveform, manifest.recipe)), item.clip.labels)
-        for item in decoded.clips
-    ]
-    scores = score_all(net, norms, [smallest], examples, lambda _, __: None)[smallest.id]
-    targets = np.array([[label in example.labels for label in manifest.labels] for example in examples], np.float32)
-    assert {decision.label: decision.validation_clips for decision in manifest.decisions} == dict(
-        zip(manifest.labels, targets.sum(axis=0).astype(int).tolist(), strict=True)
-    )
-    found = mean_average_precision(scores, targets)
+    recipe = manifest.recipe.model_copy(update={"generated": {}, "min_train_clips": 1})
+    examples = gather(recipe, Dataset((*first.values(), *validation), heard.labels), lambda _, __, ___: None)
+    assert examples.labels == manifest.labels
+    assert examples.broken == 0
+    assert {decision.label: decision.validation_clips for decision in manifest.decisions} == {
+        label: examples.count(label, "validation") for label in manifest.labels
+    }
+    net, norms = load_weights(run)
+    scores = score_all(net, norms, [smallest], examples.validation, lambda _, __: None)[smallest.id]
+    found = mean_average_precision(scores, examples.targets(examples.validation))
     assert found == pytest.approx(run.result(smallest).mean_average_precision, abs=1e-3)

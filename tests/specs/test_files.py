@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.specs.errors import UserError
-from toolkit.specs.files import new_file, new_folder, sha256, write_text
+from toolkit.specs.files import new_file, new_folder, remove_leftovers, sha256, write_text
 
 HALFWAY = """
 import sys, time
@@ -140,3 +140,18 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
     assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    """Its half-written file goes; whole files, hidden ones too, and folders stay."""
+    command = [sys.executable, "-c", HALFWAY.format(writer="new_file"), str(tmp_path / "target")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "halfway\n"
+        writer.send_signal(signal.SIGKILL)
+    for name in ("whole", ".hidden"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "folder").mkdir()
+    assert len(names(tmp_path)) == 4
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == {"whole", ".hidden", "folder"}

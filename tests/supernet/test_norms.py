@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,11 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from tests.supernet.built import PlainNet, known, log_mel, points, supernet
+from tests.supernet.built import LABELS, MEL_BINS, PlainNet, known, log_mel, points, supernet
 from toolkit.specs.errors import UserError
 from toolkit.specs.space import PAPER_PRESETS, Subnet
 from toolkit.supernet.norms import StoredNorms, recalibrate, walk
-from toolkit.supernet.supernet import batch_norm, steps
+from toolkit.supernet.supernet import Normalizer, Step, Supernet, batch_norm, steps
 
 
 @settings(max_examples=20)
@@ -88,6 +90,29 @@ def test_a_walk_through_a_space_runs_each_layer_once(name: str) -> None:
     # The first layer of a block is run for either depth, because what comes after it differs.
     assert len(ran) == 3 + len(dict.fromkeys(every))
     assert set(ran) == {"input", "stem.0", "stem.1", *(step.path for step in every)}
+
+
+class Counted(Supernet):
+    """Keeps what ran."""
+
+    ran: Counter[Step]
+
+    def convolve(self, step: Step, x: Tensor, normalize: Normalizer) -> Tensor:
+        """As it does, and counted."""
+        self.ran[step] += 1
+        return super().convolve(step, x, normalize)
+
+
+@pytest.mark.parametrize("name", PAPER_PRESETS)
+def test_every_subnet_is_recalibrated_in_one_walk(name: str) -> None:
+    """All subnets of a space get their statistics, and no layer of a shared prefix runs twice for them."""
+    net, subnets, _ = known(name)
+    counted = Counted(net.space, LABELS, MEL_BINS)
+    counted.ran = Counter()
+    norms = recalibrate(counted, log_mel(2, 16, seed=0), subnets)
+    assert set(counted.ran.values()) == {1}
+    for subnet in subnets:
+        assert {step.path for step in steps(subnet)} <= norms.moments.keys()
 
 
 def test_a_walk_keeps_no_gradients_and_ends_in_evaluation_mode() -> None:

@@ -18,7 +18,7 @@ from toolkit.specs.errors import UserError
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.recipe import Recipe
 from toolkit.train.batches import Batches
-from toolkit.train.examples import Examples, gather, ten_seconds
+from toolkit.train.examples import Examples, gather
 from toolkit.train.features import log_mel
 
 RECIPE = Recipe(name="test", base_width=8, min_train_clips=2, min_validation_clips=1)
@@ -180,17 +180,6 @@ def test_features_are_those_of_the_front_end(tmp_path: Path) -> None:
         np.testing.assert_allclose(example.levels, (10 ** (reference / 10)).mean(axis=1), rtol=0.05, atol=1e-8)
 
 
-def test_a_longer_clip_is_validated_on_its_first_ten_seconds() -> None:
-    """Ten seconds are ten seconds, whatever the clip's length."""
-    for samples in (0, 5, 10 * RATE_HZ, 10 * RATE_HZ + 7):
-        waveform = np.arange(1, samples + 1, dtype=np.float32)
-        window = ten_seconds(waveform, RECIPE)
-        assert window.shape == (10 * RATE_HZ,)
-        kept = min(samples, 10 * RATE_HZ)
-        assert np.array_equal(window[:kept], waveform[:kept])
-        assert not window[kept:].any()
-
-
 def test_features_are_finite_for_extreme_sounds() -> None:
     """Silence and full-scale clips give log-mel that float16 holds."""
     front_end = LogMel(RECIPE.front_end)
@@ -231,7 +220,7 @@ def test_clips_of_shards_are_heard_as_those_of_a_folder(tmp_path: Path) -> None:
         assert one.keys() == other.keys()
         for name, example in one.items():
             assert example.labels == other[name].labels
-            assert example.generated == other[name].generated
+            assert (example.generated, example.group) == (other[name].generated, other[name].group)
             # Silence follows a short clip as samples in one and as frames in the other: two frames hold both.
             ours, theirs = (
                 np.delete(of.log_mel, [100, 101][: len(of.log_mel) - 100], 0) for of in (example, other[name])
@@ -266,6 +255,7 @@ def test_a_long_validation_clip_is_judged_in_windows(tmp_path: Path) -> None:
     validation = gathered(tmp_path).validation
     assert [example.name.partition("#")[2] for example in validation] == ["t=0,10", "t=10,20", "t=20,30"]
     assert {example.labels for example in validation} == {("Dog",)}
+    assert {example.group for example in validation} == {"group of Dog-validation-0.wav"}
     assert {len(example.log_mel) for example in validation} == {1000}
     assert validation[2].log_mel[310:].max() == -100
     assert validation[2].log_mel[:290].min() > -100

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from lightning_fabric import Fabric
 
 from tests.tiny_run import TINY, write_sounds
 from toolkit.audio.dataset import load_dataset
 from toolkit.specs.errors import UserError
 from toolkit.specs.recipe import Recipe, Stage
+from toolkit.train.__main__ import main
 from toolkit.train.plan import PlannedStage, plan, plan_text
 
 
@@ -23,7 +27,8 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PlannedStage]
         "kd": Stage(steps=10, subnet="given", labels="teacher"),
     }
     recipe = TINY.model_copy(update={"stages": stages})
-    stages_ = plan(recipe, load_dataset(sounds), ("supernet", "kd"), recipe.search_space().smallest)
+    wanted, subnet = ("supernet", "kd"), recipe.search_space().smallest
+    stages_ = plan(recipe, load_dataset(sounds), wanted, subnet, Fabric(accelerator="cpu", devices=1))
     return {stage.stage: stage for stage in stages_}
 
 
@@ -59,4 +64,20 @@ def test_an_unknown_stage_is_told(tmp_path: Path) -> None:
     """The stages there are stand in the message."""
     sounds = write_sounds(tmp_path, {"Dog": (2, 1)})
     with pytest.raises(UserError, match="no stage distil; it has largest, supernet"):
-        plan(Recipe(name="test"), load_dataset(sounds), ("distil",), None)
+        plan(Recipe(name="test"), load_dataset(sounds), ("distil",), None, Fabric(accelerator="cpu", devices=1))
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_dry_run_trains_nothing(tmp_path: Path, options: list[str]) -> None:
+    """It prints the plan, or gives it as JSON, and makes no folder; a second one stands in nobody's way."""
+    sounds, out = write_sounds(tmp_path / "sounds", {"Dog": (2, 1)}), tmp_path / "out"
+    TINY.save(tmp_path / "tiny.json")
+    arguments = ["--data", str(sounds), "--recipe", str(tmp_path / "tiny.json"), "--out", str(out), "--dry-run"]
+    done = CliRunner().invoke(main, [*arguments, *options])
+    assert (done.exit_code, done.stderr) == (0, "")
+    if options:
+        stages = [PlannedStage.model_validate(stage) for stage in json.loads(done.stdout)]
+        assert [(stage.stage, stage.steps, stage.clips) for stage in stages] == [("largest", 1, 4), ("supernet", 1, 4)]
+    else:
+        assert done.stdout.splitlines()[1].split()[:4] == ["stage", "steps", "clips", "MACs"]
+    assert not out.exists()

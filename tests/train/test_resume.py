@@ -190,6 +190,30 @@ def saved_step(work: Path, stage: str) -> int:
     return 0
 
 
+def soon_after(rng: random.Random, wanted: str) -> Callable[[str], bool]:
+    """Some time after the process said so."""
+
+    def waited(line: str) -> bool:
+        if line == wanted:
+            time.sleep(rng.uniform(0, 0.03))
+        return line == wanted
+
+    return waited
+
+
+def while_writing(out: Path, name: str, wanted: str) -> Callable[[str], bool]:
+    """As soon as a file is seen half-written after the process said so; soon after, if it cannot be seen."""
+
+    def seen(line: str) -> bool:
+        deadline = time.monotonic() + 0.5
+        while line == wanted and time.monotonic() < deadline:
+            if any(out.rglob(f".{name}.*{UNFINISHED}")):
+                break
+        return line == wanted
+
+    return seen
+
+
 def test_a_training_that_is_killed_and_resumed_is_the_same(trainings: Trainings, whole: tuple[Path, Life]) -> None:
     """kill -9 before the first step, in both stages, amid a checkpoint, in evaluation, amid the Run: the same Run.
 
@@ -202,29 +226,13 @@ def test_a_training_that_is_killed_and_resumed_is_the_same(trainings: Trainings,
     work, kept = out / WORK, dict[Path, bytes]()
     after = whole[1].told.index(f"supernet {STEPS['supernet']}")
 
-    def soon_after(wanted: str) -> Callable[[str], bool]:
-        """Some time after the process said so."""
-        return lambda line: line == wanted and not time.sleep(rng.uniform(0, 0.03))
-
-    def while_writing(name: str, wanted: str) -> Callable[[str], bool]:
-        """As soon as the file is seen half-written after the process said so."""
-
-        def seen(line: str) -> bool:
-            deadline = time.monotonic() + 0.5
-            while line == wanted and time.monotonic() < deadline:
-                if any(out.rglob(f".{name}.*{UNFINISHED}")):
-                    return True
-            return False
-
-        return seen
-
     moments = [
-        soon_after("decoding 1"),
-        soon_after(f"largest {rng.randrange(1, 9)}"),
-        while_writing("largest.checkpoint.safetensors", f"largest {3 * rng.randrange(3, 7)}"),
-        soon_after(f"supernet {rng.randrange(1, STEPS['supernet'])}"),
-        soon_after(rng.choice(whole[1].told[after:-1])),
-        while_writing(WEIGHTS, whole[1].told[-1]),
+        soon_after(rng, "decoding 1"),
+        soon_after(rng, f"largest {rng.randrange(1, 9)}"),
+        while_writing(out, "largest.checkpoint.safetensors", f"largest {3 * rng.randrange(3, 7)}"),
+        soon_after(rng, f"supernet {rng.randrange(1, STEPS['supernet'])}"),
+        soon_after(rng, rng.choice(whole[1].told[after:-1])),
+        while_writing(out, WEIGHTS, whole[1].told[-1]),
     ]
     reached, goes_on = ("largest", 0), ("largest", 1)
     halves = 0

@@ -200,12 +200,12 @@ def test_false_alarms_are_counted_by_the_hour() -> None:
 
 
 def test_a_sound_with_gaps_gets_more_hysteresis() -> None:
-    """Where events dip below what other sounds reach, the off threshold lies lower, and the event stays one."""
+    """Where events dip below what other sounds reach, the off threshold lies lower, so that they stay one."""
     heard = scores(0.9)
-    heard[::2, ONSET + 4 : ONSET + 8] = 0.4
+    heard[::2, ONSET + 4 : ONSET + 8] = 0.55
     heard[1::2, 30:40] = 0.6
     fitted = fit([heard])
-    assert fitted.shape == Shape(1, 0.6)
+    assert fitted.shape == Shape(1, 0.6), "0.8 would tell most of them twice"
     assert fitted.measure(heard).event_f1 == 1.0
 
 

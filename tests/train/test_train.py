@@ -140,15 +140,14 @@ def test_every_method_of_the_paper_is_a_stage(tiny_run: Path, tmp_path: Path) ->
 
     The Run holds the subnets that were trained: of the supernet all that are evaluated, of the others the one.
     """
-    given = {"subnet": "given", "steps": 1}
     methods = {
         "teacher": Stage(steps=1, mixup_alpha=1.0),
-        "baseline": Stage(**given),
-        "kd": Stage(**given, labels="teacher"),
+        "baseline": Stage(steps=1, subnet="given"),
+        "kd": Stage(steps=1, subnet="given", labels="teacher"),
         "largest": Stage(steps=1, labels="teacher"),
         "supernet": TINY.stage("supernet"),
-        "fine-tune": Stage(**given, labels="teacher", start="supernet"),
-        "init": Stage(**given, labels="teacher"),
+        "fine-tune": Stage(steps=1, subnet="given", labels="teacher", start="supernet"),
+        "init": Stage(steps=1, subnet="given", labels="teacher"),
     }
     changes = {"stages": methods, "teacher": TeacherSpec(stage="teacher"), "run": ("supernet",)}
     recipe = TINY.model_copy(update={**changes, "front_end": FrontEndSpec(mel_bins=8), "evaluated_subnets": 3})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,6 +47,33 @@ def test_tensorboard_reads_the_curves(tmp_path: Path) -> None:
         shown.step("supernet", 1, STEPS, 0.5, clips=4)
     assert curves(tmp_path, "supernet") == {"loss": {1: 0.5}}
     assert curves(tmp_path) == found
+
+
+class Bars(Progress):
+    """Keeps what is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[tuple[str, int, int, str]] = []
+
+    def count(self, what: str, done: int, total: int, note: str = "") -> None:
+        """Keep it."""
+        self.shown.append((what, done, total, note))
+
+
+def test_the_bar_tells_loss_rate_and_mean(tmp_path: Path) -> None:
+    """Each stage has a bar; it says the loss, the last mAP of the subnets looked at, and clips a second."""
+    bars = Bars()
+    with Shown(tmp_path, bars) as shown:
+        shown.step("largest", 1, STEPS, 0.75, clips=4)
+        shown.evaluated("largest", 1, {"3-6": 0.25, "8-16": 0.5})
+        shown.step("largest", 2, STEPS, 0.5, clips=4)
+        shown.step("supernet", 1, STEPS, 0.25, clips=4)
+    (first, second, other) = bars.shown
+    assert first == ("largest", 1, STEPS, "loss 0.7500")
+    assert second[:3] == ("largest", 2, STEPS)
+    assert re.fullmatch(r"loss 0\.5000, mAP 0\.250 to 0\.500, \d+ clips/s", second[3])
+    assert other == ("supernet", 1, STEPS, "loss 0.2500")
 
 
 def test_a_resumed_training_goes_on_with_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

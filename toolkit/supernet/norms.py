@@ -73,7 +73,7 @@ def walk(
     finish = finish or net.classify
     net.eval()
     with torch.no_grad():
-        stem = net.stem(log_mel, normalize)
+        stem = net.stem(log_mel.to(net.input_norm_weight.device), normalize)
         done: list[tuple[Step, Tensor]] = []
         for subnet in subnets:
             wanted = steps(subnet)

@@ -41,7 +41,7 @@ NEXT = ("profile", "search", "export")
 @json_option
 @needs("train", "training needs torch, lightning-fabric, safetensors, scikit-learn and tensorboard")
 @click.pass_context
-def main(context: click.Context, **options: Any) -> None:
+def main(context: click.Context, /, **options: Any) -> None:
     """Train one supernet for all devices: a teacher, the largest subnet, then all subnets with distillation.
 
     With --from nothing is trained anew: a Run learns labels of your own from some 20 clips each, in minutes.
@@ -83,7 +83,7 @@ def _train(**options: Any) -> None:
     fabric = launch(recipe, options["accelerator"], options["devices"], options["nodes"], options["threads"])
     dataset = load_dataset(data_root(options["data"]))
     if options["dry_run"]:
-        lines = plan(recipe, dataset, stages, subnet)
+        lines = plan(recipe, dataset, stages, subnet, fabric)
         if options["as_json"]:
             print_json([line.model_dump(mode="json") for line in lines])
         else:

@@ -74,8 +74,8 @@ def model_card(manifest: RunManifest, results: list[SubnetResult], examples: Exa
         "## How well it does",
         "",
         (
-            "mAP: macro mean average precision on the validation recordings (the first 10 s of each, zeros after "
-            "shorter ones), measured with the stored weights and each subnet's own batch-norm statistics. It is "
+            "mAP: macro mean average precision on the validation recordings, in windows of 10 s with zeros after "
+            "the last, measured with the stored weights and each subnet's own batch-norm statistics. It is "
             f"{maps[0]:.3f} to {maps[-1]:.3f}, in the median {median(maps):.3f}."
         ),
         "",

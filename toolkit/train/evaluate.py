@@ -37,7 +37,7 @@ def score_all(
         part = examples[start : start + EVALUATION_BATCH]
         frames = torch.from_numpy(np.stack([example.log_mel for example in part]).astype(np.float32))[:, None]
         for subnet, logits in walk(net, frames, subnets, norms):
-            found[subnet.id].append(torch.sigmoid(logits).numpy())
+            found[subnet.id].append(torch.sigmoid(logits).cpu().numpy())
         on_progress(min(start + EVALUATION_BATCH, len(examples)), len(examples))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 

@@ -216,12 +216,6 @@ def _from_shards(recipe: Recipe, heard: Dataset, on_progress: Progress, store: C
     )
 
 
-def ten_seconds(waveform: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """The first 10 s, zeros after a shorter clip: the window of `clip` mode."""
-    samples = CLIP_SECONDS * recipe.front_end.sample_rate_hz
-    return np.pad(waveform[:samples], (0, max(0, samples - len(waveform))))
-
-
 def _validated(clip: Clip, waveform: np.ndarray, rate_hz: int) -> list[tuple[str, np.ndarray]]:
     """Windows of 10 s with their names, zeros after the last: an hour is judged as a whole, not by its beginning."""
     parts = windows(waveform, CLIP_SECONDS, rate_hz)

@@ -4,7 +4,8 @@
 
 Runs on one processor or on many (Lightning Fabric): each process draws its rows of the batch, batch norm and gradients
 are averaged over all. State lies on disk after each checkpoint interval; a stage that is begun again goes on from
-there, to the bit. Source: Lin et al. (2023), sections 2.3 and 3.3. Proved by tests/train/test_loop.py.
+there, to the bit. Source: Lin et al. (2023), sections 2.3 and 3.3.
+Proved by tests/train/test_loop.py, test_options.py and test_resume.py.
 """
 
 from __future__ import annotations

@@ -5,12 +5,12 @@ Proved by tests/train/test_plan.py.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Sequence
 from statistics import median
 
 import torch
+from lightning_fabric import Fabric
 from torch.nn import functional
 
 from toolkit.audio.dataset import Dataset
@@ -18,6 +18,7 @@ from toolkit.specs.recipe import Recipe
 from toolkit.specs.record import Part
 from toolkit.specs.space import Subnet
 from toolkit.supernet.supernet import Supernet
+from toolkit.train.loop import sampled
 from toolkit.train.train import stage_order
 
 TIMED_STEPS = 3
@@ -38,30 +39,28 @@ class PlannedStage(Part):
     estimated_hours: float
 
 
-def plan(recipe: Recipe, dataset: Dataset, stages: Sequence[str], subnet: Subnet | None) -> list[PlannedStage]:
-    """What training would do, stage by stage."""
+def plan(
+    recipe: Recipe, dataset: Dataset, stages: Sequence[str], subnet: Subnet | None, fabric: Fabric
+) -> list[PlannedStage]:
+    """What training would do on these processors, stage by stage."""
     labels = len(dataset.labels)
     space = recipe.search_space()
-    net = Supernet(space, labels, recipe.front_end.mel_bins).train()
-    draw = random.Random(recipe.seed)
+    net = Supernet(space, labels, recipe.front_end.mel_bins).train().to(fabric.device)
     share = recipe.crop_frames / recipe.front_end.frames(recipe.front_end.sample_rate_hz * 10)
     planned = []
     for name in stage_order(recipe, stages):
         stage = recipe.stage(name)
         fixed = stage.fixed(space, subnet)
-        count = 1 if fixed else stage.subnets_per_step
-        subnets = [fixed or space.sample(draw) for _ in range(count * TIMED_STEPS)]
-        each = sum(space.macs(one, recipe.front_end, labels, "frames") for one in subnets) / TIMED_STEPS * share
+        drawn = [[fixed] if fixed else sampled(recipe, name, step) for step in range(TIMED_STEPS)]
+        costs = [space.macs(one, recipe.front_end, labels, "frames") for subnets in drawn for one in subnets]
+        each = sum(costs) / TIMED_STEPS * share
         macs = (1 + BACKWARD_FACTOR) * each
         taught = stage.labels == "teacher" and recipe.teacher.kind == "stage"
         if taught:
             macs += space.macs(space.largest, recipe.front_end, labels, "frames") * share
-        seconds = [
-            _step_seconds(net, recipe, subnets[count * number : count * (number + 1)], taught)
-            for number in range(TIMED_STEPS)
-        ]
+        seconds = [_step_seconds(net, recipe, subnets, taught, fabric) for subnets in drawn]
         clips = stage.steps * recipe.batch_size
-        hours = median(seconds) * clips / TIMED_CROPS / 3600
+        hours = median(seconds) * clips / TIMED_CROPS / fabric.world_size / 3600
         planned.append(
             PlannedStage(stage=name, steps=stage.steps, clips=clips, macs=macs * clips, estimated_hours=hours)
         )
@@ -88,14 +87,18 @@ def plan_text(recipe: Recipe, stages: Sequence[PlannedStage]) -> str:
     return "\n".join(lines)
 
 
-def _step_seconds(net: Supernet, recipe: Recipe, subnets: Sequence[Subnet], taught: bool) -> float:
+def _step_seconds(net: Supernet, recipe: Recipe, subnets: Sequence[Subnet], taught: bool, fabric: Fabric) -> float:
     """Wall time of one step on random crops."""
-    inputs = torch.randn(TIMED_CROPS, 1, recipe.crop_frames, recipe.front_end.mel_bins)
-    targets = torch.full((TIMED_CROPS, net.head.out_features), 0.5)
+    inputs = torch.randn(TIMED_CROPS, 1, recipe.crop_frames, recipe.front_end.mel_bins, device=fabric.device)
+    targets = torch.full((TIMED_CROPS, net.head.out_features), 0.5, device=fabric.device)
     started = time.perf_counter()
-    if taught:
-        with torch.no_grad():
-            net(inputs, net.space.largest)
-    losses = [functional.binary_cross_entropy_with_logits(each, targets) for each in net.together(inputs, subnets)]
-    torch.stack(losses).sum().backward()
+    with fabric.autocast():
+        if taught:
+            with torch.no_grad():
+                net(inputs, net.space.largest)
+        logits = [each.float() for each in net.together(inputs, subnets)]
+    losses = [functional.binary_cross_entropy_with_logits(each, targets) for each in logits]
+    loss = torch.stack(losses).sum()
+    loss.backward()
+    loss.item()  # an accelerator answers when it is done
     return time.perf_counter() - started
