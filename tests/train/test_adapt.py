@@ -277,7 +277,7 @@ adapt(Run.open(parent), load_dataset(sounds), out, progress=Killer())
 def test_a_kill_leaves_no_half_run(parent: Path, sounds: Path, tmp_path: Path) -> None:
     """After kill -9 there is no Run, and the same command, given again, makes one."""
     out = tmp_path / "out"
-    command = [sys.executable, "-c", KILLED, parent, sounds, out]
+    command = [sys.executable, "-c", KILLED, *map(str, (parent, sounds, out))]
     killed = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL
     with pytest.raises(UserError, match="holds no Run"):

@@ -34,6 +34,7 @@ NEXT = ("profile", "search", "export")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the Run.  [default: out/runs/RECIPE or /DATA]")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out, if there is one.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and how long it takes here; train nothing.")
+@click.option("--features", type=click.Path(path_type=Path), help="Folder that keeps the log-mel of shards' clips.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of each process.  [default: all cores]")
 @click.option("--accelerator", default="cpu", show_default=True, help="cpu, cuda, mps or auto.")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="Processors of each node.")
@@ -95,7 +96,16 @@ def _train(**options: Any) -> None:
     if options["resume"] and filled and not (folder / WORK).exists():
         raise UserError(f"{folder} holds no checkpoint to go on from. Start without --resume.")
     with Progress() as progress:
-        run = train(recipe, dataset, folder, progress=progress, stages=stages, subnet=subnet, fabric=fabric)
+        run = train(
+            recipe,
+            dataset,
+            folder,
+            progress=progress,
+            stages=stages,
+            subnet=subnet,
+            fabric=fabric,
+            features=options["features"],
+        )
     if not fabric.is_global_zero:
         return
     if options["as_json"]:

@@ -6,6 +6,8 @@ Proved by tests/train/test_parallel.py (two gloo processes give what one gives).
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -50,6 +52,7 @@ def launch(recipe: Recipe, accelerator: str, devices: int, nodes: int, threads: 
     if recipe.batch_size % (devices * nodes * recipe.accumulate):
         found = f"{devices * nodes} processes and accumulate = {recipe.accumulate}"
         raise UserError(f"batch_size {recipe.batch_size} cannot be shared evenly by {found}. Change one of them.")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would tell each time that it uses bfloat16
     try:
         fabric = Fabric(
             accelerator=accelerator,

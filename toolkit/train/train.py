@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -43,6 +44,7 @@ from toolkit.train.credits import write_credits
 from toolkit.train.decide import decide
 from toolkit.train.evaluate import results_of, score_all
 from toolkit.train.examples import Examples, gather
+from toolkit.train.features import FeatureStore
 from toolkit.train.imprints import CROPS_PER_LABEL, Imprints, listen, listeners, save_imprints
 from toolkit.train.loop import Training, finished
 from toolkit.train.metrics import mean_average_precision
@@ -62,6 +64,7 @@ def train(
     stages: Sequence[str] = (),
     subnet: Subnet | None = None,
     fabric: Fabric | None = None,
+    features: Path | None = None,
 ) -> Run:
     """Train the stages of a recipe and write the last one's network as a Run to `out`.
 
@@ -75,19 +78,23 @@ def train(
         stages: other stages than the recipe's `run`; what they stand on is trained first.
         subnet: for a stage that trains a `given` one.
         fabric: the processors to run on, launched; one CPU if none is given.
+        features: folder in which the features of shards are kept; in memory alone if none is given.
 
     Raises:
         UserError: the data or the recipe do not do, or the loss is no number.
         MismatchError: a checkpoint in `out` is of another recipe or of other data.
     """
     fabric = fabric or Fabric(accelerator="cpu", devices=1)
-    order = stage_order(recipe, stages or recipe.run)
+    if stages:
+        recipe = recipe.model_copy(update={"run": tuple(stages)})
+    order = stage_order(recipe, recipe.run)
     stage, space = recipe.stage(order[-1]), recipe.search_space()
     fixed = stage.fixed(space, subnet)
     if fabric.is_global_zero:
         remove_leftovers(out)
         remove_leftovers(out / WORK)
-    examples = gather(recipe, dataset, progress.count)
+    store = partial(FeatureStore, recipe.front_end, device=fabric.device, folder=features)
+    examples = gather(recipe, dataset, progress.count, store)
     batches = Batches(examples, recipe)
     look = Look(examples, batches, [fixed] if fixed else [space.smallest, space.largest])
     with Shown(out / WORK, progress) as watch:
