@@ -18,35 +18,38 @@ from toolkit.train.examples import gather
 from toolkit.train.imprints import LISTENERS, Imprints, bare, listen, listeners, load_imprints, save_imprints
 
 
-def test_means_and_spread_are_those_of_the_crops() -> None:
+def test_means_and_covariance_are_those_of_the_crops() -> None:
     """A label's mean is over all subnets and its crops; no label is one more; a label that no crop has is left out."""
     hidden = torch.tensor([[[1.0, 0.0], [3.0, 0.0], [0.0, 4.0]], [[1.0, 2.0], [3.0, 2.0], [0.0, 8.0]]])
     targets = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
     imprints = Imprints.of(hidden, targets, ("Dog", "Cat"))
     assert imprints.labels == ("Dog", "")
     assert imprints.means.tolist() == [[2.0, 1.0], [0.0, 6.0]]
-    assert imprints.spread.tolist() == pytest.approx([(4 / 6) ** 0.5, (12 / 6) ** 0.5])
+    assert imprints.covariance.flatten().tolist() == pytest.approx([4 / 6, 0, 0, 12 / 6])
 
 
 def test_what_is_drawn_is_like_the_crops() -> None:
-    """Drawn features are such as the hidden layer gives, not below zero, around the means, the same for one seed."""
-    imprints = Imprints(("Dog", "Cat"), torch.tensor([[5.0, 0.0], [0.0, 9.0]]), torch.tensor([0.5, 1.0]))
-    drawn = imprints.draw(2000, torch.Generator().manual_seed(3))
-    assert drawn.shape == (2, 2000, 2)
+    """Drawn features are such as the hidden layer gives, not below zero, around the means, as correlated as the crops
+    were, the same for one seed.
+    """
+    covariance = torch.tensor([[0.25, 0.4, 0.0], [0.4, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    imprints = Imprints(("Dog", "Cat"), torch.tensor([[5.0, 9.0, 2.0], [0.0, 9.0, 0.0]]), covariance)
+    drawn = imprints.draw(4000, torch.Generator().manual_seed(3))
+    assert drawn.shape == (2, 4000, 3)
     assert (drawn >= 0).all()
-    assert float(drawn[0, :, 0].mean()) == pytest.approx(5.0, abs=0.05)
-    assert float(drawn[1, :, 1].std()) == pytest.approx(1.0, abs=0.05)
-    assert torch.equal(drawn, imprints.draw(2000, torch.Generator().manual_seed(3)))
+    torch.testing.assert_close(drawn[0].mean(0), imprints.means[0], atol=0.05, rtol=0)
+    torch.testing.assert_close(torch.cov(drawn[0].T), covariance, atol=0.05, rtol=0)
+    assert torch.equal(drawn, imprints.draw(4000, torch.Generator().manual_seed(3)))
 
 
 def test_joined_keeps_its_own() -> None:
     """Another Run's imprint of a label that is here does not replace it; its other labels are added."""
-    here = Imprints(("Dog",), torch.ones(1, 2), torch.ones(2))
-    there = Imprints(("Bell", "Dog"), torch.full((2, 2), 7.0), torch.full((2,), 7.0))
+    here = Imprints(("Dog",), torch.ones(1, 2), torch.eye(2))
+    there = Imprints(("Bell", "Dog"), torch.full((2, 2), 7.0), torch.eye(2) * 7)
     both = here.joined(there)
     assert both.labels == ("Dog", "Bell")
     assert both.means.tolist() == [[1.0, 1.0], [7.0, 7.0]]
-    assert torch.equal(both.spread, here.spread)
+    assert torch.equal(both.covariance, here.covariance)
 
 
 def test_listening_hears_the_hidden_layer(tiny_run: Path) -> None:
@@ -76,7 +79,7 @@ def test_the_file_comes_back(tiny_run: Path, tmp_path: Path) -> None:
     run = Run.open(tiny_run)
     moved = Run(tmp_path, run.manifest, run.results)
     assert load_imprints(moved) is None
-    imprints = Imprints(("Dog", ""), torch.rand(2, 5), torch.rand(5))
+    imprints = Imprints(("Dog", ""), torch.rand(2, 5), torch.rand(5, 5))
     save_imprints(tmp_path, imprints)
     found = load_imprints(moved)
     assert found is not None

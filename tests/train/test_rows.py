@@ -10,7 +10,7 @@ from toolkit.train.rows import fit_rows
 
 UNITS = 6
 OLD = ("Dog", "Cat")
-REMEMBERED = Imprints(OLD, torch.eye(2, UNITS) * 4, torch.full((UNITS,), 0.1))
+REMEMBERED = Imprints(OLD, torch.eye(2, UNITS) * 4, torch.eye(UNITS) * 0.01)
 """Each old label excites a unit of its own."""
 
 
@@ -47,10 +47,10 @@ def test_each_new_label_is_told_from_the_others() -> None:
     """A row says yes to its own crops, no to the other new label's, to background and to remembered sounds."""
     hidden = torch.cat([crops(1, 2), crops(2, 3), crops(3)], dim=1)
     rows = fit_rows(hidden, targets(0, 1, -1, count=2), old_head(), OLD, REMEMBERED, seed=0)
-    for own, other, heard in ((0, 1, crops(4, 2)), (1, 0, crops(5, 3))):
+    for own, foreign, heard in ((0, 1, crops(4, 2)), (1, 0, crops(5, 3))):
         found = scores(rows, heard).tolist()
         assert found[own] > 0.8
-        assert found[other] < 0.2
+        assert found[foreign] < 0.2
     for other in (crops(6), crops(7, 0), crops(8, 1)):
         assert scores(rows, other).max() < 0.2
 
@@ -58,7 +58,7 @@ def test_each_new_label_is_told_from_the_others() -> None:
 def test_what_is_remembered_keeps_old_sounds_out() -> None:
     """Where only unit 4 beside a remembered sound's unit tells the new label, that sound alone is no false alarm."""
     hidden = torch.cat([crops(1, 4, 5), crops(3)], dim=1)
-    like_a_dog = Imprints(("Dog",), torch.eye(UNITS)[5:] * 3, torch.full((UNITS,), 0.1))
+    like_a_dog = Imprints(("Dog",), torch.eye(UNITS)[5:] * 3, torch.eye(UNITS) * 0.01)
     with_memory = fit_rows(hidden, targets(0, -1), old_head(), OLD, like_a_dog, seed=0)
     without = fit_rows(hidden, targets(0, -1), old_head(), OLD, None, seed=0)
     assert scores(with_memory, crops(5, 5)) < 0.2
@@ -69,8 +69,8 @@ def test_what_is_remembered_keeps_old_sounds_out() -> None:
 def test_what_the_run_hears_in_the_crops_is_no_counter_example() -> None:
     """A new label of crops that are told to be a dog, as they are, is told; were any dog against it, it would not."""
     hidden = torch.cat([crops(1, 0), crops(3)], dim=1)
-    a_dog = Imprints(("Dog",), REMEMBERED.means[:1], REMEMBERED.spread)
-    a_stranger = Imprints(("Wolf",), REMEMBERED.means[:1], REMEMBERED.spread)
+    a_dog = Imprints(("Dog",), REMEMBERED.means[:1], REMEMBERED.covariance)
+    a_stranger = Imprints(("Wolf",), REMEMBERED.means[:1], REMEMBERED.covariance)
     mine, against = (fit_rows(hidden, targets(0, -1), old_head(), OLD, known, seed=0) for known in (a_dog, a_stranger))
     assert scores(mine, crops(5, 0)) > 0.8
     assert scores(against, crops(5, 0)) < 0.7

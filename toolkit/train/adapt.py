@@ -21,7 +21,6 @@ from toolkit.audio.dataset import Dataset
 from toolkit.progress import Progress
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import new_folder, sha256, write_text
-from toolkit.specs.recipe import Recipe
 from toolkit.specs.run import (
     CARD,
     CREDITS,
@@ -36,7 +35,7 @@ from toolkit.specs.run import (
     SubnetResult,
     write_results,
 )
-from toolkit.specs.space import CLIP_SECONDS, Subnet
+from toolkit.specs.space import Subnet
 from toolkit.supernet.norms import StoredNorms
 from toolkit.supernet.supernet import Supernet
 from toolkit.supernet.weights import load_weights, round_to_half, save_weights
@@ -45,15 +44,13 @@ from toolkit.train.batches import Batches
 from toolkit.train.credits import write_credits
 from toolkit.train.decide import decide
 from toolkit.train.evaluate import RANGE_CROPS, results_of, score_all
-from toolkit.train.examples import Examples, gather
+from toolkit.train.examples import gather
 from toolkit.train.imprints import Imprints, listen, listeners, load_imprints, save_imprints
 from toolkit.train.own_labels import OwnLabels, own_examples, own_recipe, with_enough
 from toolkit.train.rows import fit_rows
 
-CROPS_PER_CLIP, MOST_CROPS = 8, 4096
+CROPS_PER_CLIP, MOST_CROPS = 12, 4096
 """On which new rows rest."""
-LONGER = 2
-"""So many times longer than those of the training they are, because a listener's window is longer too."""
 Rows = Mapping[str, tuple[Tensor, Tensor]]
 """Weights [H] and bias of each label's row of the head."""
 
@@ -90,7 +87,7 @@ def _write(run: Run, dataset: Dataset, out: Path, name: str, progress: Progress,
     batches = Batches(examples, recipe)
     rows, imprints = _rows_of(run, net), load_imprints(run)
     if labels.new:
-        new_rows, heard = _learn(run, net, norms, examples, recipe, labels.new, imprints, progress)
+        new_rows, heard = _learn(run, net, norms, batches, labels.new, imprints, progress)
         rows, imprints = {**rows, **new_rows}, imprints and imprints.joined(heard)
 
     whole, taught = (with_rows(net, [rows[label] for label in some]) for some in (labels.all, labels.judged))
@@ -150,21 +147,17 @@ def _learn(
     run: Run,
     net: Supernet,
     norms: StoredNorms,
-    examples: Examples,
-    recipe: Recipe,
+    batches: Batches,
     labels: Sequence[str],
     imprints: Imprints | None,
     progress: Progress,
 ) -> tuple[Rows, Imprints]:
     """Rows of new labels, and what the hidden layer makes of them."""
-    window = recipe.front_end.frames(CLIP_SECONDS * recipe.front_end.sample_rate_hz)
-    longer = recipe.model_copy(update={"crop_frames": min(LONGER * recipe.crop_frames, window)})
-    batches = Batches(examples, longer)
-    hear = listeners(net.space, _subnets(run), recipe.seed)
-    crops = min(CROPS_PER_CLIP * len(examples.train), MOST_CROPS)
+    hear = listeners(net.space, _subnets(run), batches.recipe.seed)
+    crops = min(CROPS_PER_CLIP * len(batches.train), MOST_CROPS)
     hidden, targets = listen(net, norms, hear, batches, crops, lambda n, of: progress.count("listening", n, of))
     targets = targets[:, [batches.row[label] for label in labels]]
-    fitted = fit_rows(hidden, targets, net.head, run.manifest.labels, imprints, recipe.seed)
+    fitted = fit_rows(hidden, targets, net.head, run.manifest.labels, imprints, batches.recipe.seed)
     return dict(zip(labels, zip(*fitted, strict=True), strict=True)), Imprints.of(hidden, targets, labels)
 
 
