@@ -43,24 +43,25 @@ PAIRS: tuple[Pair, ...] = (
     ("Dishes", "Sneeze"),
     ("Footsteps", "Rain"),
 )
-SEEDS, PARENT_STEPS, SCRATCH_STEPS = 2, 700, (60, 700)
+SEEDS, PARENT_STEPS, SCRATCH_STEPS = 2, 1000, (60, 700)
 """60 steps take twice as long as adapting."""
 OWN_CLIPS, BACKGROUND, BACKGROUND_CLIPS = 20, "Silence", 12
 VALIDATED = 4
 """One in so many of somebody's own recordings, as in class folders."""
-LEAST_CLIPS, MOST_CLIPS, OTHER_CLIPS = 10, 24, 5
+LEAST_CLIPS, MOST_CLIPS, OTHER_CLIPS = 10, 40, 5
 """Of a label of the parent to train; of each label to validate and to be judged among."""
 RECIPE = Recipe(
     name="small",
     base_width=16,
-    crop_frames=128,
+    crop_frames=256,
+    batch_size=16,
     precision="bf16-mixed",
     learning_rate=4e-3,
     min_train_clips=1,
     min_validation_clips=1,
     calibration_crops=96,
     run=("largest",),
-    augmentation=Augmentation(mix_probability=0.4, time_masks=1, time_mask_frames=12, frequency_masks=1),
+    augmentation=Augmentation(mix_probability=0.4, time_masks=1, frequency_masks=1),
 )
 
 

@@ -19,7 +19,7 @@ from toolkit.train.train import train
 
 RATE_HZ = 32_000
 SECONDS = 1.0
-PITCHES_HZ = {"Alarm": 3100.0, "Siren": 700.0, "Dog": 300.0, "Bell": 1500.0}
+PITCHES_HZ = {"Alarm": 3100.0, "Siren": 700.0, "Dog": 300.0, "Bell": 1500.0, "Kettle": 6500.0}
 """Each label of these tests is a tone with noise; where a clip has several labels they sound together."""
 COLUMNS = ("path", "labels", "split", "group", "dataset", "tier", "licence")
 TINY = Recipe(

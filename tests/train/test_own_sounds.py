@@ -13,7 +13,7 @@ from toolkit.progress import Progress
 from toolkit.supernet.weights import load_weights
 from toolkit.train.adapt import adapt
 
-PARENT_STEPS, SCRATCH_STEPS = 250, 60
+PARENT_STEPS, SCRATCH_STEPS = 700, 60
 """60 steps from scratch take twice as long as adapting."""
 MARGIN = 0.1
 
