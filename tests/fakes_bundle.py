@@ -16,10 +16,10 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tests.fakes import label_decision
 from toolkit.specs.bundle import BundleFile, BundleManifest, TensorSpec
-from toolkit.specs.device import Precision
 from toolkit.specs.files import sha256
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
+from toolkit.specs.runtime import Precision
 
 LABELS = ("Loud", "Quiet")
 STEEPNESS, MIDDLE = 40.0, 0.5

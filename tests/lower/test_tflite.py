@@ -19,10 +19,11 @@ from toolkit.specs.errors import UserError
 SCRIPT = """
 import hashlib
 from tests.lower.toys import streaming_piece
+from toolkit.lower.piece import Quantization
 from toolkit.lower.tflite import lower_tflite
-from toolkit.lower.tflite_int8 import quantize_int8
+from toolkit.lower.tflite_quantize import quantize_tflite
 model = lower_tflite(streaming_piece(8))
-quantize_int8(model, {name: (-9.0, 9.0) for name in ("chunk", "a_state", "out")})
+quantize_tflite(model, "int8", Quantization({name: (-9.0, 9.0) for name in ("chunk", "a_state", "out")}))
 print(hashlib.sha256(model).hexdigest())
 """
 

@@ -14,11 +14,12 @@ from tests.fakes import fake_run
 from toolkit.profile.device_model import latency_us, modelled_table
 from toolkit.profile.profile import Question, profile
 from toolkit.specs.cost import CostTable
-from toolkit.specs.device import Precision, load_profile
+from toolkit.specs.device import load_profile
 from toolkit.specs.errors import UserError
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Layer, Mode
 from toolkit.specs.run import Run, RunManifest
+from toolkit.specs.runtime import Precision
 from toolkit.specs.shipped import DEVICES
 from toolkit.specs.space import STREAM_CHUNK_FRAMES, Subnet, preset_space
 

@@ -10,11 +10,11 @@ import pytest
 
 from toolkit.profile.counts import file_bytes
 from toolkit.profile.pack import ensure_pack
-from toolkit.specs.device import Precision
 from toolkit.specs.errors import UserError
 from toolkit.specs.layer import Layer
 from toolkit.specs.pack import PackedLayer, open_pack
 from toolkit.specs.run import Run, RunManifest
+from toolkit.specs.runtime import Precision
 
 STRUCTURE_BYTES = 10_000
 """What a file of one layer holds beside constants: shapes, names, operators; most in the front end."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from toolkit.specs.cost import CostKey, CostRow, CostTable, Environment, Kind, Measurement
-from toolkit.specs.device import Precision
 from toolkit.specs.layer import Layer, Mode
 from toolkit.specs.run import Run
+from toolkit.specs.runtime import Precision
 
 ENVIRONMENT = Environment(
     machine="none",

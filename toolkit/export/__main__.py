@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from toolkit.cli import json_option, needs, print_json, verb
 
 if TYPE_CHECKING:
-    from toolkit.specs.device import Precision
     from toolkit.specs.layer import Mode
+    from toolkit.specs.runtime import Precision, Runtime
 
-MODES: tuple[Mode, ...] = ("stream", "clip")
-PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+MODES: tuple[Mode, ...] = ("stream", "clip", "frames")
+RUNTIMES: tuple[Runtime, ...] = ("tflite", "executorch", "coreml", "onnx")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights")
+EVERY = "all"
+Name = TypeVar("Name", bound=str)
 
 
 @verb
@@ -23,8 +26,33 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 @click.option("--pick", "pick_file", type=click.Path(path_type=Path), help="Export this pick.")
 @click.option("--subnet", help="Export a subnet by its id, or `largest` or `smallest`.")
 @click.option("--run", "run_folder", type=click.Path(path_type=Path), help="Run folder.  [default: the committed Run]")
-@click.option("--mode", type=click.Choice((*MODES, "all")), default="all", show_default=True)
-@click.option("--precision", type=click.Choice((*PRECISIONS, "all")), default="int8", show_default=True)
+@click.option(
+    "--mode",
+    "modes",
+    type=click.Choice((*MODES, EVERY)),
+    multiple=True,
+    default=("stream", "clip"),
+    show_default=True,
+    help="What one inference is; may be repeated.",
+)
+@click.option(
+    "--runtime",
+    "runtimes",
+    type=click.Choice((*RUNTIMES, EVERY)),
+    multiple=True,
+    default=("tflite",),
+    show_default=True,
+    help="Whose files; may be repeated.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice((*PRECISIONS, EVERY)),
+    multiple=True,
+    default=("int8",),
+    show_default=True,
+    help="Of the classifier, where a runtime has it; may be repeated.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -33,19 +61,18 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
     help="Picks are read from OUT/picks, the bundle goes to OUT/bundles.",
 )
 @json_option
-@needs("export", "export needs torch, litert-torch and ai-edge-quantizer")
+@needs("export", "export needs torch and the converter of each runtime")
 def main(
     device: str | None,
     pick_file: Path | None,
     subnet: str | None,
     run_folder: Path | None,
-    mode: str,
-    precision: str,
     out: Path,
     as_json: bool,
+    **wanted: tuple[str, ...],
 ) -> None:
-    """Write a subnet as a bundle: TFLite files with the front end inside, labels, golden vectors, manifest."""
-    from toolkit.export.export import Order, export
+    """Write a subnet as a bundle: runtime files with the front end inside, labels, golden vectors, manifest."""
+    from toolkit.export.export import Order, choose_formats, export
     from toolkit.progress import Progress
     from toolkit.specs.errors import UserError
     from toolkit.specs.pick import Pick, latest_pick
@@ -53,15 +80,15 @@ def main(
 
     if sum(given is not None for given in (device, pick_file, subnet)) != 1:
         raise UserError("say what to export with one of --device NAME, --pick FILE and --subnet ID.")
-    modes = tuple(each for each in MODES if mode in (each, "all"))
-    precisions = tuple(each for each in PRECISIONS if precision in (each, "all"))
+    modes = _chosen(MODES, wanted["modes"])
+    formats = choose_formats(_chosen(RUNTIMES, wanted["runtimes"]), _chosen(PRECISIONS, wanted["precisions"]))
     run = Run.open(run_folder)
     if subnet is not None:
-        order, name = Order(run, run.manifest.space.parse(subnet), modes, precisions), subnet
+        order, name = Order(run, run.manifest.space.parse(subnet), modes, formats), subnet
     else:
         path, pick = (pick_file, Pick.load(pick_file)) if pick_file else latest_pick(device or "", out)
         click.echo(f"pick: {path}", err=True)
-        order, name = Order.of_pick(run, pick, modes, precisions), f"{pick.device}-{pick.subnet}"
+        order, name = Order.of_pick(run, pick, modes, formats), f"{pick.device}-{pick.subnet}"
     folder = out / "bundles" / name
     with Progress() as progress:
         manifest = export(order, folder, progress.count)
@@ -75,6 +102,10 @@ def main(
         click.echo(f"  {file.name}  {file.size_bytes / 1e6:.2f} MB")
     of_run = f" --run {shlex.quote(str(run_folder))}" if run_folder else ""
     click.echo(f"next: python -m toolkit.verify --bundle {shlex.quote(str(folder))}{of_run}")
+
+
+def _chosen(every: tuple[Name, ...], wanted: tuple[str, ...]) -> tuple[Name, ...]:
+    return tuple(name for name in every if name in wanted or EVERY in wanted)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Proved by tests/export/test_export.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,26 +15,25 @@ from safetensors.numpy import save_file
 
 import toolkit
 from toolkit.audio.scene import demo_scene
-from toolkit.export.modules import ClipModule, StreamModule, piece, tap_ranges
+from toolkit.export.modules import ClipModule, FramesModule, StreamModule, piece, tap_ranges
 from toolkit.frontend import LogMel
-from toolkit.lower.piece import Piece
-from toolkit.lower.tflite import lower_tflite
-from toolkit.lower.tflite_int8 import quantize_int8
+from toolkit.lower.formats import FORMATS, lower
+from toolkit.lower.piece import Quantization
 from toolkit.specs.bundle import GOLDEN, LABELS, MANIFEST, BundleFile, BundleManifest, TensorSpec
-from toolkit.specs.device import Precision
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.files import new_file, new_folder, sha256
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick
 from toolkit.specs.run import Run
+from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.space import CLIP_SECONDS, STREAM_CHUNK_FRAMES, Subnet
 from toolkit.supernet.static import StaticNet
 from toolkit.supernet.streaming import StreamingNet
 from toolkit.supernet.weights import load_weights
 
 GOLDEN_SEED = 1
-FLOAT_AFTER = {"clip": (), "stream": ("frequency_mean",)}
+FLOAT_AFTER: dict[Mode, tuple[str, ...]] = {"clip": (), "frames": (), "stream": ("frequency_mean",)}
 """Where int8 ends: a stream's time pooling divides by a count that int8 cannot hold."""
 _INT16_FULL_SCALE = 32_767
 
@@ -49,11 +48,13 @@ class Order:
     run: Run
     subnet: Subnet
     modes: tuple[Mode, ...]
-    precisions: tuple[Precision, ...]
+    formats: Mapping[Runtime, tuple[Precision, ...]]
     pick: Pick | None = None
 
     @classmethod
-    def of_pick(cls, run: Run, pick: Pick, modes: tuple[Mode, ...], precisions: tuple[Precision, ...]) -> Order:
+    def of_pick(
+        cls, run: Run, pick: Pick, modes: tuple[Mode, ...], formats: Mapping[Runtime, tuple[Precision, ...]]
+    ) -> Order:
         """The order for a Pick.
 
         Raises:
@@ -64,7 +65,27 @@ class Order:
                 f"the pick was made from Run {pick.run_name} ({pick.run_hash}), this Run is {run.manifest.name} "
                 f"({run.hash}). Search again: python -m toolkit.search --device {pick.device}"
             )
-        return cls(run, run.manifest.space.parse(pick.subnet), modes, precisions, pick)
+        return cls(run, run.manifest.space.parse(pick.subnet), modes, formats, pick)
+
+
+def choose_formats(
+    runtimes: Sequence[Runtime], precisions: Sequence[Precision]
+) -> dict[Runtime, tuple[Precision, ...]]:
+    """The precisions that each runtime has of those wanted.
+
+    Raises:
+        UserError: a runtime has none of them.
+    """
+    chosen = {
+        runtime: tuple(each for each in FORMATS[runtime].precisions if each in precisions) for runtime in runtimes
+    }
+    for runtime, held in chosen.items():
+        if not held:
+            raise UserError(
+                f"{runtime} files are not made in {', '.join(precisions)}; "
+                f"expected --precision {', '.join(FORMATS[runtime].precisions)}."
+            )
+    return chosen
 
 
 def load_subnet(run: Run, subnet: Subnet) -> StaticNet:
@@ -107,54 +128,57 @@ def export(order: Order, out: Path, say: Say) -> BundleManifest:
 
 
 def _files(order: Order, front_end: LogMel, net: StaticNet, folder: Path, say: Say) -> Iterator[BundleFile]:
-    total, done = len(order.modes) * len(order.precisions), 0
+    total, done = len(order.modes) * sum(len(precisions) for precisions in order.formats.values()), 0
     ranges = order.run.result(order.subnet).ranges
+    say("export", done, total)
     for mode in order.modes:
-        say("export", done, total)
         what = piece(mode, front_end, net)
-        lowered = lower_tflite(what)
-        for precision in order.precisions:
-            model = lowered
-            if precision == "int8":
-                model = quantize_int8(lowered, tap_ranges(what, ranges), FLOAT_AFTER[mode])
-            name = f"{mode}.{precision}.tflite"
-            (folder / name).write_bytes(model)
-            done += 1
-            say("export", done, total)
-            yield BundleFile(
-                name=name,
-                runtime="tflite",
-                precision=precision,
-                mode=mode,
-                inputs=tuple(
-                    TensorSpec(name=name, shape=file_shape(tensor))
-                    for name, tensor in zip(what.input_names, what.example_inputs, strict=True)
-                ),
-                outputs=tuple(_outputs(what)),
-                size_bytes=len(model),
-                sha256=sha256(folder / name),
-            )
+        quantization = Quantization(tap_ranges(what, ranges), FLOAT_AFTER[mode])
+        for runtime, precisions in order.formats.items():
+            made = lower(runtime, what, precisions, quantization)
+            for precision, model in zip(precisions, made, strict=True):
+                name = f"{mode}.{precision}{FORMATS[runtime].suffix}"
+                (folder / name).write_bytes(model)
+                done += 1
+                say("export", done, total)
+                yield BundleFile(
+                    name=name,
+                    runtime=runtime,
+                    precision=precision,
+                    mode=mode,
+                    inputs=_tensors(what.input_names, what.example_inputs, runtime),
+                    outputs=_tensors(what.output_names, what.module(*what.example_inputs), runtime),
+                    size_bytes=len(model),
+                    sha256=sha256(folder / name),
+                )
 
 
-def _outputs(what: Piece) -> Iterator[TensorSpec]:
-    results = what.module(*what.example_inputs)
-    for name, tensor in zip(what.output_names, results, strict=False):
-        yield TensorSpec(name=name, shape=file_shape(tensor))
+def _tensors(names: Sequence[str], tensors: Sequence[torch.Tensor], runtime: Runtime) -> tuple[TensorSpec, ...]:
+    """Names and shapes of a file's inputs or outputs; behind the outputs stand the taps, which the file has not."""
+    return tuple(
+        TensorSpec(name=name, shape=file_shape(tensor, channels_last=FORMATS[runtime].channels_last))
+        for name, tensor in zip(names, tensors, strict=False)
+    )
 
 
-def file_shape(tensor: torch.Tensor) -> tuple[int, ...]:
-    """Shape of a tensor in a TFLite file, where [B, C, T, F] stands as [B, T, F, C]."""
+def file_shape(tensor: torch.Tensor, *, channels_last: bool) -> tuple[int, ...]:
+    """Shape of a tensor in a file; where that is channels last, [B, C, T, F] stands as [B, T, F, C]."""
     shape = tuple(tensor.shape)
-    return (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape
+    return (shape[0], *shape[2:], shape[1]) if channels_last and len(shape) == 4 else shape
 
 
 def golden(front_end: LogMel, net: StaticNet, modes: Sequence[Mode]) -> dict[str, np.ndarray]:
-    """10 s of a synthesized scene as int16 samples, and PyTorch's scores on it: `clip` [1, L], `stream` [chunks, L]."""
+    """10 s of a synthesized scene as int16 samples, and PyTorch's scores on it: `clip` and `frames` [1, L], `stream`
+    [chunks, L]. For `frames` the scene's log-mel stands there too, [1, 1, T, F].
+    """
     samples = golden_samples(front_end.spec)
     vectors = {"samples": samples}
     waveform = torch.from_numpy(to_float(samples))[None]
     if "clip" in modes:
         vectors["clip"] = ClipModule(front_end, net)(waveform)[0].numpy()
+    if "frames" in modes:
+        vectors["log_mel"] = front_end(waveform).numpy()
+        vectors["frames"] = FramesModule(net)(torch.from_numpy(vectors["log_mel"]))[0].numpy()
     if "stream" in modes:
         vectors["stream"] = stream_scores(front_end, net, waveform)
     return vectors

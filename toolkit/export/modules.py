@@ -37,6 +37,19 @@ class ClipModule(nn.Module):
         return torch.sigmoid(taps["logits"]), *(taps[name] for name in self.tap_names)
 
 
+class FramesModule(nn.Module):
+    """Log-mel of 10 s [1, 1, T, F] to scores [1, L]."""
+
+    def __init__(self, net: StaticNet, taps: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.net, self.tap_names = net, taps
+
+    def forward(self, log_mel: Tensor) -> tuple[Tensor, ...]:
+        """Scores, then the taps asked for."""
+        taps = self.net.taps(log_mel)
+        return torch.sigmoid(taps["logits"]), *(taps[name] for name in self.tap_names)
+
+
 class StreamModule(nn.Module):
     """One chunk of waveform [1, S] and the state to scores [1, L], log-mel [1, 1, T, F] and the new state."""
 
@@ -53,31 +66,32 @@ class StreamModule(nn.Module):
 
 
 def piece(mode: Mode, front_end: LogMel, net: StaticNet) -> Piece:
-    """What `lower` takes for one mode; the activations that int8 needs ranges for keep their names in the file.
-
-    Raises:
-        UserError: the mode has no file yet.
-    """
+    """What `lower` takes for one mode; the activations that int8 needs ranges for keep their names in the file."""
     spec = front_end.spec
-    if mode == "clip":
-        samples = torch.zeros(1, CLIP_SECONDS * spec.sample_rate_hz)
-        names = tuple(net.taps(front_end(samples)))
-        return Piece(ClipModule(front_end, net, names).eval(), (samples,), (SAMPLES,), (SCORES,), names)
     if mode == "stream":
-        streaming = StreamingNet(net, front_end.delay_frames)
-        samples = torch.zeros(1, STREAM_CHUNK_FRAMES * spec.hop_samples)
-        state = streaming.initial_state()
-        log_mel, _ = front_end.stream(samples, front_end.initial_state())
-        names = tuple(streaming.taps(log_mel, state)[0])
-        state_names = (SAMPLES_BEFORE, *streaming.shapes)
-        return Piece(
-            StreamModule(front_end, streaming, names).eval(),
-            (samples, front_end.initial_state(), *state),
-            (SAMPLES, *state_names),
-            (SCORES, LOG_MEL, *(NEXT + name for name in state_names)),
-            names,
-        )
-    raise UserError(f"mode {mode} is not exported yet; expected clip or stream.")
+        return _stream_piece(front_end, net)
+    samples = torch.zeros(1, CLIP_SECONDS * spec.sample_rate_hz)
+    log_mel = front_end(samples)
+    names = tuple(net.taps(log_mel))
+    if mode == "clip":
+        return Piece(ClipModule(front_end, net, names).eval(), (samples,), (SAMPLES,), (SCORES,), names)
+    return Piece(FramesModule(net, names).eval(), (log_mel,), (LOG_MEL,), (SCORES,), names)
+
+
+def _stream_piece(front_end: LogMel, net: StaticNet) -> Piece:
+    streaming = StreamingNet(net, front_end.delay_frames)
+    samples = torch.zeros(1, STREAM_CHUNK_FRAMES * front_end.spec.hop_samples)
+    state = streaming.initial_state()
+    log_mel, _ = front_end.stream(samples, front_end.initial_state())
+    names = tuple(streaming.taps(log_mel, state)[0])
+    state_names = (SAMPLES_BEFORE, *streaming.shapes)
+    return Piece(
+        StreamModule(front_end, streaming, names).eval(),
+        (samples, front_end.initial_state(), *state),
+        (SAMPLES, *state_names),
+        (SCORES, LOG_MEL, *(NEXT + name for name in state_names)),
+        names,
+    )
 
 
 def tap_ranges(piece: Piece, ranges: Mapping[str, Range]) -> dict[str, Range]:

@@ -30,7 +30,9 @@ def _share(text: str) -> float:
 @click.option("--wav", type=click.Path(path_type=Path), metavar="FILE", help="wav, flac, ogg or mp3 at any rate.")
 @click.option("--mic", is_flag=True, help="Listen to the sound card until Ctrl-C.")
 @click.option(
-    "--precision", type=click.Choice(["int8", "fp16", "fp32"]), help="Which file; the bundle's first otherwise."
+    "--precision",
+    type=click.Choice(["int8", "int8-dynamic", "fp16", "fp32"]),
+    help="Which file; the bundle's first otherwise.",
 )
 @click.option("--threshold", type=_share, metavar="0..1", help="Replaces the bundle's own threshold of every label.")
 @json_option

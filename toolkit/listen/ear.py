@@ -18,8 +18,8 @@ from toolkit.listen.interpreter import Classifier
 from toolkit.listen.listener import Listener
 from toolkit.listen.steps import make_step
 from toolkit.specs.bundle import BundleFile, BundleManifest, open_bundle
-from toolkit.specs.device import Precision
 from toolkit.specs.errors import UserError
+from toolkit.specs.runtime import Precision
 
 
 @dataclass(frozen=True)

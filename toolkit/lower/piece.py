@@ -1,14 +1,34 @@
 """`Piece`: what every format lowers, a torch module with the names of what enters and leaves it. Not a converter.
 
+`Quantization`: what is known of its activations, where a file of it is to be int8.
+
 Proved by tests/lower/test_tflite.py.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
+
+Range = tuple[float, float]
+"""Lowest and highest value of an activation."""
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Which part of a piece leaves float: the operators whose activations all have a range, given or handed on.
+
+    Args:
+        ranges: of the piece's inputs, outputs and taps, by name. What moves values about, pools them or joins them
+            hands on the ranges of what it takes.
+        float_after: names of `ranges` behind which operators stay float until the next range.
+    """
+
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    float_after: Collection[str] = ()
 
 
 @dataclass(frozen=True)

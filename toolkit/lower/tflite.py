@@ -1,4 +1,4 @@
-"""Lower torch modules to float32 TFLite files with litert-torch, in process and silent. int8 is tflite_int8's.
+"""Lower torch modules to float32 TFLite files with litert-torch, in process and silent. Smaller ones: tflite_quantize.
 
 Nearly all of a conversion's time is spent once, whatever the module, so many small ones are traced as one graph and cut
 apart. Proved by tests/lower/test_tflite.py.
@@ -6,21 +6,14 @@ apart. Proved by tests/lower/test_tflite.py.
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from toolkit.lower.converting import converting
 from toolkit.lower.piece import Piece
 from toolkit.specs.errors import UserError
-
-# What the converter's libraries read from the environment: no progress bars on stdout, no C++ log lines on stderr.
-_SILENCE = {"LITERT_TORCH_SHOW_PROGRESS": "n", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
 def lower_tflite(piece: Piece) -> bytes:
@@ -65,20 +58,11 @@ def lower_tflite_many(pieces: Sequence[Piece]) -> list[bytes]:
 
 def _converted(pieces: Sequence[Piece]) -> bytes:
     examples = tuple(_channels_last(tensor) for piece in pieces for tensor in piece.example_inputs)
-    with _silence():
-        try:
-            import litert_torch
-        except ImportError as error:
-            raise UserError(
-                f"making TFLite files needs {error.name}. Install it with: pip install 'aec-toolkit[export]'"
-            ) from error
-        try:
-            return bytes(litert_torch.convert(_SideBySide(pieces).eval(), examples).model_content())
-        except Exception as error:  # torch.export, the lowerings and MLIR each raise classes of their own
-            names = ", ".join(sorted({type(piece.module).__name__ for piece in pieces}))
-            missing = re.search(r"Lowering not found: (\S+)", str(error))
-            reason = f"it has no operator for {missing[1]}" if missing else str(error).strip().partition("\n")[0]
-            raise UserError(f"TFLite cannot hold {names}: {reason}. Write its forward with other operators.") from error
+    modules = ", ".join(sorted({type(piece.module).__name__ for piece in pieces}))
+    with converting("TFLite", modules):
+        import litert_torch
+
+        return bytes(litert_torch.convert(_SideBySide(pieces).eval(), examples).model_content())
 
 
 class _SideBySide(nn.Module):
@@ -113,23 +97,3 @@ def _channels_first(tensor: Tensor) -> Tensor:
 def _position(entry: tuple[str, int]) -> int:
     """Place of `args_12` or `output_12` among its kind."""
     return int(entry[0].rpartition("_")[2])
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep the talk of other people's libraries, their warnings about their own code included, out of ours."""
-    before = {name: os.environ.get(name) for name in _SILENCE}
-    disabled = logging.root.manager.disable
-    os.environ.update(_SILENCE)
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -1,6 +1,6 @@
 """Which operators of a TFLite graph become int8: those whose activations all have a range, given or handed on.
 
-Not the quantizer: that is tflite_int8. Proved by tests/lower/test_tflite_int8.py.
+Not the quantizer: that is tflite_quantize. Proved by tests/lower/test_tflite_quantize.py.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from toolkit.lower import tflite_file
+from toolkit.lower.piece import Range
 from toolkit.specs.errors import UserError
-
-Range = tuple[float, float]  # lowest and highest value of an activation
 
 _KEEPS_RANGE = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D", "SLICE", "STRIDED_SLICE", "PAD"})
 _STAYS_FLOAT = frozenset({"LOGISTIC"})  # the last step costs nothing, and float scores are not rounded to 1/256

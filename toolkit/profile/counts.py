@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from toolkit.specs.device import Precision
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Layer
+from toolkit.specs.runtime import Precision
 
 BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
 FLOAT_OPERATORS = frozenset({"front_end", "scale"})

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from toolkit.profile.counts import activation_bytes, arithmetic, file_bytes, macs
 from toolkit.specs.cost import CostKey, CostRow, CostTable
-from toolkit.specs.device import CoreCluster, DeviceModel, DeviceProfile, Precision
+from toolkit.specs.device import CoreCluster, DeviceModel, DeviceProfile
 from toolkit.specs.errors import UserError
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Layer, Mode, Operator
 from toolkit.specs.run import RunManifest
+from toolkit.specs.runtime import Precision
 
 NOTE = "device model, not validated"
 ERROR_BAND = "not validated"

@@ -14,12 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.specs.device import Precision
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import new_folder, sha256
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Layer, Mode
 from toolkit.specs.pack import PACK, LayerPack, PackedLayer, open_pack
+from toolkit.specs.runtime import Precision
 
 if TYPE_CHECKING:
     from toolkit.lower.piece import Piece
@@ -99,14 +99,16 @@ def _piece(layer: Layer, front_end: FrontEndSpec) -> Piece:
 
 
 def _quantized(stored: dict[Layer, Path], front_end: FrontEndSpec, report: Report) -> Iterator[tuple[Layer, bytes]]:
+    from toolkit.lower.piece import Quantization
     from toolkit.lower.tflite_edges import int8_edges
-    from toolkit.lower.tflite_int8 import quantize_int8
+    from toolkit.lower.tflite_quantize import quantize_tflite
     from toolkit.supernet.layers import layer_module
 
     for number, (layer, path) in enumerate(stored.items(), start=1):
         made, model = layer_module(layer, front_end), path.read_bytes()
         if made.quantized:
-            model = quantize_int8(model, dict.fromkeys(made.quantized, _RANGE), made.float_after)
+            quantization = Quantization(dict.fromkeys(made.quantized, _RANGE), made.float_after)
+            model = quantize_tflite(model, "int8", quantization)
             model = int8_edges(model, {"x", "y"})
         yield layer, model
         report("quantizing layers", number, len(stored))

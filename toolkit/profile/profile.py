@@ -13,10 +13,11 @@ from toolkit.profile.device_model import modelled_table
 from toolkit.profile.measure import FULL, QUICK, measured_table
 from toolkit.profile.pack import Report, ensure_pack
 from toolkit.specs.cost import CostTable
-from toolkit.specs.device import DeviceProfile, Precision, load_profile
+from toolkit.specs.device import DeviceProfile, load_profile
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.layer import Mode
 from toolkit.specs.run import Run, RunManifest
+from toolkit.specs.runtime import Precision
 from toolkit.specs.shipped import OUT
 from toolkit.targets import Target, open_target
 

@@ -16,11 +16,12 @@ from toolkit.search.methods import PAPER_CANDIDATES, Method, choose
 from toolkit.search.predict import predict
 from toolkit.search.tables import find_table, load_table
 from toolkit.specs.cost import CostTable
-from toolkit.specs.device import Precision, load_profile
+from toolkit.specs.device import load_profile
 from toolkit.specs.errors import UserError
 from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick, pick_path
 from toolkit.specs.run import Run
+from toolkit.specs.runtime import Precision
 from toolkit.specs.shipped import DEVICES, OUT
 
 

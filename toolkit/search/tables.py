@@ -10,10 +10,10 @@ from pathlib import Path
 
 from toolkit.search.predict import WEAKNESS, check_table, differences, profile_command
 from toolkit.specs.cost import CostTable
-from toolkit.specs.device import Precision
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.layer import Mode
 from toolkit.specs.run import RunManifest
+from toolkit.specs.runtime import Precision
 
 RUNTIME = "tflite"
 

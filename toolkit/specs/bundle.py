@@ -2,7 +2,7 @@
 
     manifest.json         this record
     labels.txt            a label a line
-    *.tflite              model files
+    *.tflite, *.pte, *.onnx, *.mlpackage.zip        model files
     golden.safetensors    input and expected output of each file
     certificate.json      what `verify` measured (`Certificate`)
 
@@ -16,7 +16,6 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from toolkit.specs.device import Precision, Runtime
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.files import sha256
 from toolkit.specs.front_end import FrontEndSpec
@@ -24,6 +23,7 @@ from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick
 from toolkit.specs.record import Part, Record, read_text
 from toolkit.specs.run import LabelDecision
+from toolkit.specs.runtime import Precision, Runtime
 
 MANIFEST, LABELS, GOLDEN, CERTIFICATE = "manifest.json", "labels.txt", "golden.safetensors", "certificate.json"
 
@@ -82,17 +82,20 @@ class BundleManifest(Record):
             )
         return self
 
-    def find(self, *, mode: Mode | None = None, precision: Precision | None = None) -> BundleFile:
-        """The first file of that mode and precision.
+    def find(
+        self, *, mode: Mode | None = None, precision: Precision | None = None, runtime: Runtime | None = None
+    ) -> BundleFile:
+        """The first file of that mode, precision and runtime.
 
         Raises:
             UserError: there is none; those that are there are listed.
         """
         for file in self.files:
-            if mode in (None, file.mode) and precision in (None, file.precision):
+            if mode in (None, file.mode) and precision in (None, file.precision) and runtime in (None, file.runtime):
                 return file
-        held = ", ".join(f"{file.mode} {file.precision}" for file in self.files)
-        raise UserError(f"the bundle holds no {mode or ''} {precision or ''} file; it has {held}.")
+        held = ", ".join(f"{file.mode} {file.precision} {file.runtime}" for file in self.files)
+        wanted = " ".join(each for each in (mode, precision, runtime) if each)
+        raise UserError(f"the bundle holds no {wanted} file; it has {held}.")
 
 
 def open_bundle(folder: Path) -> BundleManifest:

@@ -16,11 +16,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from toolkit.specs.device import Precision, Runtime
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.files import write_text
 from toolkit.specs.layer import Layer, Mode
 from toolkit.specs.record import Part, Record, read_text
+from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.space import SearchSpace
 
 Kind = Literal["measured", "interpolated", "modelled"]

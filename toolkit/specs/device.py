@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from toolkit.specs.errors import UserError
 from toolkit.specs.record import Part, Record
+from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.shipped import DEVICES
-
-Runtime = Literal["tflite", "executorch", "coreml", "onnx"]
-Precision = Literal["fp32", "fp16", "int8"]
 
 
 class Budget(Part):

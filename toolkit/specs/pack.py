@@ -12,11 +12,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from toolkit.specs.device import Precision, Runtime
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import sha256
 from toolkit.specs.layer import Layer, Mode
 from toolkit.specs.record import Part, Record
+from toolkit.specs.runtime import Precision, Runtime
 
 PACK = "pack.json"
 

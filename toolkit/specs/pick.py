@@ -7,10 +7,11 @@ from pathlib import Path
 from pydantic import Field
 
 from toolkit.specs.cost import PredictedCost
-from toolkit.specs.device import Budget, Precision, Runtime
+from toolkit.specs.device import Budget
 from toolkit.specs.errors import UserError
 from toolkit.specs.layer import Mode
 from toolkit.specs.record import Record
+from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.shipped import OUT
 
 

@@ -23,8 +23,8 @@ from toolkit.supernet.static import BORDER_FRAMES, StaticNet, channels_first, ch
 
 WINDOW_FRAMES = 125
 """Feature frames behind one decision: 10 s at 8 log-mel frames each."""
-SEEN_LIMIT = float(2**20)
-"""The frame counter stops here; it only tells the start of a stream from the rest."""
+SEEN_LIMIT = float(2**13)
+"""The frame counter stops here, where float16 still counts in steps of 8; it tells the start of a stream from the rest."""
 
 
 class StreamingNet(nn.Module):
@@ -103,7 +103,7 @@ class StreamingNet(nn.Module):
 
 def _mask(x: Tensor, seen: Tensor, delay: int) -> Tensor:
     """Zeros [T, 1] where a frame of [1, C, T, F] lies before the signal, else ones: x[t] is frame seen + t - delay."""
-    place = torch.arange(1 - delay, 1 - delay + x.shape[2], dtype=x.dtype) + seen
+    place = torch.tensor([float(frame) for frame in range(1 - delay, 1 - delay + x.shape[2])]) + seen
     return torch.clamp(place, 0, 1)[:, None, None]
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.lower.toys import TAPS, Toy, run, signals, streaming_piece
 from toolkit.lower import tflite_file
-from toolkit.lower.tflite_int8 import quantize_int8
+from toolkit.lower.piece import Quantization
+from toolkit.lower.tflite_quantize import quantize_tflite
 from toolkit.specs.errors import UserError
 
 STEPS = 255  # between the lowest and the highest int8 value
@@ -33,7 +34,7 @@ def ranges() -> dict[str, tuple[float, float]]:
 @pytest.fixture(scope="module")
 def toy(files: dict[str, bytes], ranges: dict[str, tuple[float, float]]) -> bytes:
     """The toy in int8."""
-    return quantize_int8(files["toy"], ranges)
+    return quantize_tflite(files["toy"], "int8", Quantization(ranges))
 
 
 def test_int8_scores_stay_near_float_scores(toy: bytes) -> None:
@@ -67,7 +68,7 @@ def test_weights_have_a_scale_for_each_channel_and_activations_one(toy: bytes) -
 def test_a_tensors_scale_is_the_given_range_in_255_steps(files: dict[str, bytes], low: float, high: float) -> None:
     """No calibration of its own: what is given is what is used."""
     given_ranges = {"chunk": (low, high), "a_state": (low, high), "out": (0.0, high)}
-    model = quantize_int8(files["stream8"], given_ranges)
+    model = quantize_tflite(files["stream8"], "int8", Quantization(given_ranges))
     scales = {entry["name"]: entry["quantization_parameters"]["scales"] for entry in _tensors(model)}
     assert scales["out_int8"] == pytest.approx(high / STEPS)
     assert scales["next_state_int8"] == pytest.approx((high - low) / STEPS)
@@ -78,7 +79,7 @@ def test_a_state_survives_the_way_out_and_in(files: dict[str, bytes]) -> None:
     generator = torch.Generator().manual_seed(2)
     chunk, state = (torch.randn(example.shape, generator=generator) for example in streaming_piece(16).example_inputs)
     both = {"chunk": (-3.0, 3.0), "a_state": (-3.0, 3.0), "out": (0.0, 4.0)}
-    short, long = (quantize_int8(files[name], both) for name in ("stream8", "stream16"))
+    short, long = (quantize_tflite(files[name], "int8", Quantization(both)) for name in ("stream8", "stream16"))
     first = run(short, chunk=chunk[:, :, :8], a_state=state)
     second = run(short, chunk=chunk[:, :, 8:], a_state=first["next_state"])
     whole = run(long, chunk=chunk, a_state=state)
@@ -88,7 +89,7 @@ def test_a_state_survives_the_way_out_and_in(files: dict[str, bytes]) -> None:
 
 def test_average_pools_become_convolutions_that_average(files: dict[str, bytes]) -> None:
     """XNNPACK has no int8 average pool; the result is the average to half a step."""
-    model = quantize_int8(files["pool"], {"x": (-2.0, 2.0)})
+    model = quantize_tflite(files["pool"], "int8", Quantization({"x": (-2.0, 2.0)}))
     assert "AVERAGE_POOL_2D" not in " ".join(_operators(model))
     x = torch.rand(1, 3, 8, 6, generator=torch.Generator().manual_seed(3)) * 4 - 2
     expected = run(files["pool"], x=x)["y"]
@@ -99,11 +100,11 @@ def test_average_pools_become_convolutions_that_average(files: dict[str, bytes])
 def test_operators_behind_a_named_range_can_stay_float(files: dict[str, bytes], ranges: dict[str, Any]) -> None:
     """The time pooling in float, the layers around it in int8."""
     kept = {name: pair for name, pair in ranges.items() if name not in {"most", "mean"}}
-    operators = _operators(quantize_int8(files["toy"], kept, float_after=["frames"]))
+    operators = _operators(quantize_tflite(files["toy"], "int8", Quantization(kept, ["frames"])))
     pooling = [types for name, types in operators.items() if name.startswith(("REDUCE_MAX", "ADD"))]
     assert all(np.int8 not in types for types in pooling[-2:])
     assert [types[1] for name, types in operators.items() if name.startswith("FULLY")][-2:] == [np.int8, np.int8]
-    untouched = quantize_int8(files["pool"], {"x": (-2.0, 2.0)}, float_after=["x"])
+    untouched = quantize_tflite(files["pool"], "int8", Quantization({"x": (-2.0, 2.0)}, ["x"]))
     assert _operators(untouched) == _operators(files["pool"])
 
 
@@ -111,27 +112,29 @@ def test_operators_behind_a_named_range_can_stay_float(files: dict[str, bytes], 
 def test_a_range_that_is_missing_is_asked_for(files: dict[str, bytes], ranges: dict[str, Any], missing: str) -> None:
     """Nothing is guessed, and nothing is left float unasked."""
     with pytest.raises(UserError, match=f"but {missing} has no range"):
-        quantize_int8(files["toy"], {name: pair for name, pair in ranges.items() if name != missing})
+        quantize_tflite(
+            files["toy"], "int8", Quantization({name: pair for name, pair in ranges.items() if name != missing})
+        )
 
 
 def test_a_name_that_is_not_in_the_file_gets_the_near_miss(files: dict[str, bytes]) -> None:
     """A misspelt tap is no tap."""
     with pytest.raises(UserError, match=r"no tensor hiden .* Did you mean hidden\?"):
-        quantize_int8(files["toy"], {"hiden": (0.0, 1.0)})
+        quantize_tflite(files["toy"], "int8", Quantization({"hiden": (0.0, 1.0)}))
 
 
 @pytest.mark.parametrize("pair", [(1.0, 0.0), (float("nan"), 1.0), (0.0, float("inf"))])
 def test_a_range_that_is_no_range_is_refused(files: dict[str, bytes], pair: tuple[float, float]) -> None:
     """Turned round, unknown or endless."""
     with pytest.raises(UserError, match="the range of x is"):
-        quantize_int8(files["pool"], {"x": pair})
+        quantize_tflite(files["pool"], "int8", Quantization({"x": pair}))
 
 
 def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> None:
     """On a board without converters the message says what to install."""
     monkeypatch.setitem(sys.modules, "ai_edge_quantizer", None)
     with pytest.raises(UserError, match=r"ai_edge_quantizer.*aec-toolkit\[export\]"):
-        quantize_int8(files["pool"], {"x": (0.0, 1.0)})
+        quantize_tflite(files["pool"], "int8", Quantization({"x": (0.0, 1.0)}))
 
 
 def _tensors(model: bytes) -> list[dict[str, Any]]:

@@ -1,0 +1,87 @@
+"""Lower torch modules to Core ML packages, zipped: one file each, unzipped it is the .mlpackage that Xcode takes.
+
+ML Programs for iOS 17 and macOS 14. Made on any system, run on Apple's alone. Proved by tests/lower/test_coreml.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tempfile
+import uuid
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from toolkit.lower.converting import converting
+from toolkit.lower.piece import Piece, Quantization
+from toolkit.lower.traced import traced
+from toolkit.specs.runtime import Precision
+
+_PACKAGE = "model.mlpackage"
+_MANIFEST = "Manifest.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first day that a zip file knows
+
+
+def lower_coreml(piece: Piece, precisions: Sequence[Precision], quantization: Quantization) -> Iterator[bytes]:
+    """A zipped package for each precision; names and order are the piece's, tensors have torch's own layout.
+
+    Raises:
+        UserError: the libraries are missing, Core ML lacks an operator, or as `quantize_pt2e`.
+    """
+    for precision in precisions:
+        # coremltools draws its progress bars on stderr, whatever it is told.
+        with converting("Core ML", type(piece.module).__name__), contextlib.redirect_stderr(io.StringIO()):
+            program = traced(piece, quantization if precision == "int8" else None)
+            yield _package(_converted(program, piece, precision))
+
+
+def _converted(program: torch.export.ExportedProgram, piece: Piece, precision: Precision) -> Any:
+    import coremltools
+
+    model = coremltools.convert(
+        program.run_decompositions({}),
+        outputs=[coremltools.TensorType(name=name) for name in piece.output_names],
+        minimum_deployment_target=coremltools.target.iOS17,
+        compute_precision=coremltools.precision.FLOAT16,
+        skip_model_load=True,
+    )
+    if precision == "int8-weights":
+        how = coremltools.optimize.coreml
+        config = how.OptimizationConfig(
+            op_type_configs=dict.fromkeys(("conv", "linear"), how.OpLinearQuantizerConfig(mode="linear_symmetric"))
+        )
+        model = how.linear_quantize_weights(model, config)
+    return model
+
+
+def _package(model: Any) -> bytes:
+    """The zip of a package; the same model gives the same bytes."""
+    held = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        package = Path(folder, _PACKAGE)
+        model.save(str(package))
+        for path in sorted(path for path in package.rglob("*") if path.is_file()):
+            content = path.read_bytes()
+            if path.name == _MANIFEST:
+                content = _with_stable_identifiers(content)
+            entry = zipfile.ZipInfo(str(path.relative_to(folder)), _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+    return held.getvalue()
+
+
+def _with_stable_identifiers(manifest: bytes) -> bytes:
+    """The package's list of contents with identifiers made of paths, where coremltools draws them at random."""
+    found = json.loads(manifest)
+    identifiers = {
+        old: str(uuid.uuid5(uuid.NAMESPACE_URL, entry["path"])).upper()
+        for old, entry in found["itemInfoEntries"].items()
+    }
+    found["itemInfoEntries"] = {identifiers[old]: entry for old, entry in sorted(found["itemInfoEntries"].items())}
+    found["rootModelIdentifier"] = identifiers[found["rootModelIdentifier"]]
+    return json.dumps(found, indent=4, sort_keys=True).encode()

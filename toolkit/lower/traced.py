@@ -1,0 +1,37 @@
+"""A piece as `torch.export` sees it: under the piece's names, without its taps. What all formats but TFLite start from.
+
+Proved by tests/lower/test_formats.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from toolkit.lower.piece import Piece, Quantization
+
+
+def traced(piece: Piece, quantization: Quantization | None = None) -> torch.export.ExportedProgram:
+    """The program of a piece; with a quantization, of its int8 version.
+
+    Raises:
+        UserError: as `quantize_pt2e`.
+    """
+    module = piece.module
+    if quantization is not None:
+        from toolkit.lower.pt2e import quantize_pt2e
+
+        module = quantize_pt2e(piece, quantization)
+    graph = fx.Graph()
+    inputs = tuple(graph.placeholder(name) for name in piece.input_names)
+    result = graph.call_module("module", inputs)
+    graph.output(graph.call_function(_outputs, (result, len(piece.output_names))))
+    with torch.no_grad():
+        return torch.export.export(fx.GraphModule({"module": module}, graph), piece.example_inputs)
+
+
+def _outputs(result: Any, count: int) -> tuple[Tensor, ...]:
+    """The results before the taps."""
+    return (result if isinstance(result, tuple) else (result,))[:count]
