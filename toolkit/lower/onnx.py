@@ -1,4 +1,7 @@
-"""Lower torch modules to ONNX files; int8 as quantize and dequantize pairs (QDQ). Proved by tests/lower/test_onnx.py."""
+"""Lower torch modules to ONNX files; int8 as pairs of quantize and dequantize (QDQ).
+
+Proved by tests/lower/test_onnx.py.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from toolkit.supernet.static import BORDER_FRAMES, StaticNet, channels_first, ch
 WINDOW_FRAMES = 125
 """Feature frames behind one decision: 10 s at 8 log-mel frames each."""
 SEEN_LIMIT = float(2**13)
-"""The frame counter stops here, where float16 still counts in steps of 8; it tells the start of a stream from the rest."""
+"""The frame counter stops here, where float16 still counts in steps of 8; it only tells the start of a stream."""
 
 
 class StreamingNet(nn.Module):
