@@ -19,6 +19,7 @@ from toolkit.export.modules import ClipModule, FramesModule, StreamModule, piece
 from toolkit.frontend import LogMel
 from toolkit.lower.formats import FORMATS, lower
 from toolkit.lower.piece import Quantization
+from toolkit.lower.tflite_metadata import with_audio_metadata
 from toolkit.specs.bundle import GOLDEN, LABELS, MANIFEST, BundleFile, BundleManifest, TensorSpec
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.files import new_file, new_folder, sha256
@@ -136,7 +137,8 @@ def _files(order: Order, front_end: LogMel, net: StaticNet, folder: Path, say: S
         quantization = Quantization(tap_ranges(what, ranges), FLOAT_AFTER[mode])
         for runtime, precisions in order.formats.items():
             made = lower(runtime, what, precisions, quantization)
-            for precision, model in zip(precisions, made, strict=True):
+            for precision, lowered in zip(precisions, made, strict=True):
+                model = _for_mediapipe(order, lowered) if (runtime, mode) == ("tflite", "clip") else lowered
                 name = f"{mode}.{precision}{FORMATS[runtime].suffix}"
                 (folder / name).write_bytes(model)
                 done += 1
@@ -151,6 +153,18 @@ def _files(order: Order, front_end: LogMel, net: StaticNet, folder: Path, say: S
                     size_bytes=len(model),
                     sha256=sha256(folder / name),
                 )
+
+
+def _for_mediapipe(order: Order, clip: bytes) -> bytes:
+    """A `clip` TFLite file that MediaPipe's audio classifier runs too."""
+    manifest = order.run.manifest
+    return with_audio_metadata(
+        clip,
+        name=f"{manifest.name} {order.subnet.id}",
+        description=f"Scores of the audio events in {CLIP_SECONDS} s of sound.",
+        sample_rate_hz=manifest.front_end.sample_rate_hz,
+        labels=manifest.labels,
+    )
 
 
 def _tensors(names: Sequence[str], tensors: Sequence[torch.Tensor], runtime: Runtime) -> tuple[TensorSpec, ...]:
