@@ -43,7 +43,16 @@ def calibrated_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def tiny_bundle(calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a bundle of that Run's smallest subnet, in every mode and precision; not to be changed."""
+    """The folder of a bundle of that Run's smallest subnet, TFLite in fp32 and int8; not to be changed."""
     from tests.tiny_bundle import make_tiny_bundle
 
     return make_tiny_bundle(calibrated_run, tmp_path_factory.mktemp("out"))
+
+
+@pytest.fixture(scope="session")
+def every_bundle(calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same subnet for every runtime in every precision, as `stream` and `frames`; not to be changed."""
+    from tests.tiny_bundle import make_tiny_bundle
+
+    wanted = ("--runtime", "all", "--precision", "all", "--mode", "stream", "--mode", "frames")
+    return make_tiny_bundle(calibrated_run, tmp_path_factory.mktemp("every"), *wanted)

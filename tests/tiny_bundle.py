@@ -58,9 +58,10 @@ def copy_run(run: Path, folder: Path) -> Path:
     return folder
 
 
-def make_tiny_bundle(run: Path, out: Path) -> Path:
-    """Export the smallest subnet of a Run with all its files; the bundle's folder."""
-    done = export_verb("--subnet", "smallest", "--run", run, "--precision", "all", "--out", out)
+def make_tiny_bundle(run: Path, out: Path, *wanted: str) -> Path:
+    """Export the smallest subnet of a Run, as TFLite in float and int8 if nothing else is wanted; the folder."""
+    wanted = wanted or ("--precision", "fp32", "--precision", "int8")
+    done = export_verb("--subnet", "smallest", "--run", run, *wanted, "--out", out)
     assert done.exit_code == 0, done.output
     return out / "bundles" / "smallest"
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,11 @@ def front_end(run: Run) -> LogMel:
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def some_files(_runtime: str, _piece: Any, precisions: Sequence[str], _quantization: Any) -> Iterator[bytes]:
+    """In place of `lower`, where what is in a file does not matter."""
+    yield from [b"a file"] * len(precisions)
 
 
 def pick_of(run: Run, subnet: str, *, minute: int = 0, run_hash: str = "") -> Pick:
@@ -384,12 +389,12 @@ def test_bad_input_is_one_line_and_no_bundle(
     monkeypatch: pytest.MonkeyPatch, calibrated_run: Path, tmp_path: Path, damage: Damage, message: str
 ) -> None:
     """Wrong options, picks and Runs: exit code 2, one line that says what to do, and nothing is left behind."""
-    monkeypatch.setattr("toolkit.export.export.lower_tflite", lambda _: b"a file")
+    monkeypatch.setattr("toolkit.export.export.lower", some_files)
     run, out = tmp_path / "run", tmp_path / "out"
     copy_run(calibrated_run, run)
     out.mkdir()
     arguments = damage(run, out)
-    done = export_verb("--run", run, "--mode", "clip", "--out", out, *arguments)
+    done = export_verb("--run", run, "--mode", "stream", "--out", out, *arguments)
     (line,) = (line for line in done.stderr.splitlines() if not line.startswith("pick: "))
     assert done.exit_code == 2
     assert line.startswith("error: ")
@@ -399,7 +404,7 @@ def test_bad_input_is_one_line_and_no_bundle(
     assert not list((out / "bundles").glob(".*"))
 
 
-@pytest.mark.parametrize("failing", ["lower_tflite", "quantize_int8", "save_file"])
+@pytest.mark.parametrize("failing", ["lower", "save_file"])
 @pytest.mark.parametrize("older", [False, True], ids=["first", "again"])
 def test_a_failed_export_leaves_all_as_it_was(
     monkeypatch: pytest.MonkeyPatch, calibrated_run: Path, tiny_bundle: Path, tmp_path: Path, failing: str, older: bool
@@ -409,15 +414,15 @@ def test_a_failed_export_leaves_all_as_it_was(
     def fail(*_: Any) -> bytes:
         raise UserError("TFLite cannot hold it.")
 
-    monkeypatch.setattr("toolkit.export.export.lower_tflite", lambda _: b"a file")
-    monkeypatch.setattr("toolkit.export.export.quantize_int8", lambda *_: b"a file")
+    monkeypatch.setattr("toolkit.export.export.lower", some_files)
     monkeypatch.setattr(f"toolkit.export.export.{failing}", fail)
     bundles = tmp_path / "bundles"
     if older:
         shutil.copytree(tiny_bundle, bundles / "smallest")
         (bundles / "smallest" / "certificate.json").write_text("older")
     before = contents(tmp_path)
-    done = export_verb("--subnet", "smallest", "--run", calibrated_run, "--precision", "all", "--out", tmp_path)
+    wanted = ("--mode", "stream", "--precision", "all")
+    done = export_verb("--subnet", "smallest", "--run", calibrated_run, *wanted, "--out", tmp_path)
     assert (done.exit_code, done.stderr) == (2, "error: TFLite cannot hold it.\n")
     assert contents(tmp_path) == before
     assert [path.name for path in bundles.iterdir()] == ["smallest"] * older
@@ -427,14 +432,14 @@ def test_a_new_bundle_takes_the_place_of_the_older_one(
     monkeypatch: pytest.MonkeyPatch, calibrated_run: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
     """Nothing of the older one stays: neither a file that is no longer asked for nor a certificate of other files."""
-    monkeypatch.setattr("toolkit.export.export.lower_tflite", lambda _: b"a file")
+    monkeypatch.setattr("toolkit.export.export.lower", some_files)
     folder = tmp_path / "bundles" / "smallest"
     shutil.copytree(tiny_bundle, folder)
     (folder / "certificate.json").write_text("older")
-    one_file = ("--mode", "clip", "--precision", "fp32")
+    one_file = ("--mode", "stream", "--precision", "fp32")
     done = export_verb("--subnet", "smallest", "--run", calibrated_run, *one_file, "--out", tmp_path)
     assert done.exit_code == 0, done.output
     assert {path.name for path in folder.iterdir()} == {
-        *("clip.fp32.tflite", "manifest.json", "labels.txt", "golden.safetensors")
+        *("stream.fp32.tflite", "manifest.json", "labels.txt", "golden.safetensors")
     }
     assert open_bundle(folder) == BundleManifest.load(folder / "manifest.json")

@@ -85,10 +85,13 @@ def test_a_piece_names_all_that_it_takes_and_gives(mode: Mode, which: str) -> No
     assert [given[f"next_{name}"] for name, _ in state] == [value.shape for _, value in state]
 
 
-def test_a_mode_without_a_file_is_refused() -> None:
-    """`frames` is no mode to export."""
-    with pytest.raises(UserError, match=r"frames is not exported .* clip or stream"):
-        piece("frames", FRONT_END, static_net())
+def test_a_frames_piece_is_the_subnet_alone() -> None:
+    """Log-mel of 10 s in, the scores that the clip piece gives on the same sound out."""
+    made, waveform = piece("frames", FRONT_END, static_net()), noise(320_000)
+    (given,) = made.example_inputs
+    log_mel = FRONT_END(waveform)
+    assert (made.input_names, made.output_names, given.shape) == (("log_mel",), ("scores",), log_mel.shape)
+    assert_close(made.module(log_mel)[0], piece("clip", FRONT_END, static_net()).module(waveform)[0])
 
 
 @pytest.mark.parametrize("which", ["smallest", "largest"])

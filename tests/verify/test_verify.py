@@ -154,11 +154,13 @@ def test_a_fresh_bundle_passes(bundle: Path, calibrated_run: Path) -> None:
     assert {name: file.sha256 for name, file in files.items()} == {file.name: file.sha256 for file in manifest.files}
     assert tuple(files) == MODELS
     for name, file in files.items():
+        assert file.mean_error is not None
+        assert file.max_error is not None
         assert 0 < file.mean_error <= file.max_error <= (1e-4 if "fp32" in name else 0.25)
         assert file.faults == ()
         assert name in done.stdout
     assert str(bundle / "certificate.json") in done.stdout
-    assert "ai-edge-litert" in certificate.runtime
+    assert all(file.runtime.startswith("ai-edge-litert ") for file in files.values())
 
 
 def test_without_data_it_says_that_map_was_not_computed_and_how(bundle: Path, calibrated_run: Path) -> None:
@@ -169,6 +171,26 @@ def test_without_data_it_says_that_map_was_not_computed_and_how(bundle: Path, ca
         assert re.search(r"mAP was not computed.*--data DIR", text)
     assert "synthesized" in certificate.audio
     assert {file.labelled for file in files.values()} == {None}
+
+
+def test_every_runtime_is_certified_or_said_to_lack_one(every_bundle: Path, calibrated_run: Path) -> None:
+    """What ran has errors, memory and its runtime's version; Core ML files have passed nothing but were looked into."""
+    done = verify_verb(every_bundle, calibrated_run)
+    assert done.exit_code == 0, done.output
+    _, files = certified(every_bundle)
+    lacking = {name for name, file in files.items() if file.not_run}
+    assert lacking == {name for name in files if name.endswith(".mlpackage.zip")}
+    for name, file in files.items():
+        if name in lacking:
+            assert (file.verdict, file.max_error, file.runtime) == ("not run: needs macOS", None, "")
+        else:
+            assert file.verdict == "passed"
+            assert file.max_error is not None
+            assert file.peak_bytes is not None
+            assert file.peak_bytes > 0
+            assert re.fullmatch(r"(ai-edge-litert|executorch|onnxruntime) [\d.]+", file.runtime)
+    assert files["stream.int8.pte"].fall_backs
+    assert "not run: needs macOS" in " ".join(done.stdout.split())
 
 
 def test_errors_are_those_of_the_golden_samples(
@@ -208,6 +230,10 @@ def test_with_data_map_before_and_after_is_scikit_learns(
             assert file.faults == ()
         if name.startswith("clip"):
             assert labelled.pytorch == pytest.approx(1.0)
+            assert file.listening is None
+        else:
+            assert file.listening is not None
+            assert file.listening.events == sum(data.alarms) + sum(data.sirens)
     before = [file.labelled.pytorch if file.labelled else None for file in certificate.files]
     assert (before[0], before[2]) == (before[1], before[3])
 

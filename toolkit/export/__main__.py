@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -60,6 +60,8 @@ Name = TypeVar("Name", bound=str)
     show_default=True,
     help="Picks are read from OUT/picks, the bundle goes to OUT/bundles.",
 )
+@click.option("--qat", is_flag=True, help="Fine-tune what becomes int8 on the clips of --data first.")
+@click.option("--data", type=click.Path(path_type=Path), help="Clips for --qat; labels are not needed.")
 @json_option
 @needs("export", "export needs torch and the converter of each runtime")
 def main(
@@ -69,9 +71,12 @@ def main(
     run_folder: Path | None,
     out: Path,
     as_json: bool,
-    **wanted: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Write a subnet as a bundle: runtime files with the front end inside, labels, golden vectors, manifest."""
+    from dataclasses import replace
+
+    from toolkit.audio.dataset import data_root, load_dataset
     from toolkit.export.export import Order, choose_formats, export
     from toolkit.progress import Progress
     from toolkit.specs.errors import UserError
@@ -80,8 +85,8 @@ def main(
 
     if sum(given is not None for given in (device, pick_file, subnet)) != 1:
         raise UserError("say what to export with one of --device NAME, --pick FILE and --subnet ID.")
-    modes = _chosen(MODES, wanted["modes"])
-    formats = choose_formats(_chosen(RUNTIMES, wanted["runtimes"]), _chosen(PRECISIONS, wanted["precisions"]))
+    modes = _chosen(MODES, options["modes"])
+    formats = choose_formats(_chosen(RUNTIMES, options["runtimes"]), _chosen(PRECISIONS, options["precisions"]))
     run = Run.open(run_folder)
     if subnet is not None:
         order, name = Order(run, run.manifest.space.parse(subnet), modes, formats), subnet
@@ -89,6 +94,8 @@ def main(
         path, pick = (pick_file, Pick.load(pick_file)) if pick_file else latest_pick(device or "", out)
         click.echo(f"pick: {path}", err=True)
         order, name = Order.of_pick(run, pick, modes, formats), f"{pick.device}-{pick.subnet}"
+    if options["qat"]:
+        order = replace(order, qat_data=load_dataset(data_root(options["data"])))
     folder = out / "bundles" / name
     with Progress() as progress:
         manifest = export(order, folder, progress.count)

@@ -5,6 +5,7 @@ Proved by tests/export/test_export.py.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ import torch
 from safetensors.numpy import save_file
 
 import toolkit
+from toolkit.audio.dataset import Dataset
 from toolkit.audio.scene import demo_scene
 from toolkit.export.modules import ClipModule, FramesModule, StreamModule, piece, tap_ranges
+from toolkit.export.qat import quantization_aware, training_clips
 from toolkit.frontend import LogMel
 from toolkit.lower.formats import FORMATS, lower
 from toolkit.lower.piece import Quantization
@@ -36,8 +39,10 @@ from toolkit.supernet.weights import load_weights
 GOLDEN_SEED = 1
 FLOAT_AFTER: dict[Mode, tuple[str, ...]] = {"clip": (), "frames": (), "stream": ("frequency_mean",)}
 """Where int8 ends: a stream's time pooling divides by a count that int8 cannot hold."""
+QAT_PRECISION: Precision = "int8"
 _INT16_FULL_SCALE = 32_767
 
+Formats = Mapping[Runtime, tuple[Precision, ...]]
 Say = Callable[[str, int, int], None]
 """Called with what is being made, how many files are done, how many there are."""
 
@@ -49,13 +54,13 @@ class Order:
     run: Run
     subnet: Subnet
     modes: tuple[Mode, ...]
-    formats: Mapping[Runtime, tuple[Precision, ...]]
+    formats: Formats
     pick: Pick | None = None
+    qat_data: Dataset | None = None
+    """Clips for quantization-aware fine-tuning of what becomes `int8`; without them the Run's weights are rounded."""
 
     @classmethod
-    def of_pick(
-        cls, run: Run, pick: Pick, modes: tuple[Mode, ...], formats: Mapping[Runtime, tuple[Precision, ...]]
-    ) -> Order:
+    def of_pick(cls, run: Run, pick: Pick, modes: tuple[Mode, ...], formats: Formats) -> Order:
         """The order for a Pick.
 
         Raises:
@@ -103,8 +108,9 @@ def export(order: Order, out: Path, say: Say) -> BundleManifest:
     """
     manifest = order.run.manifest
     front_end, net = LogMel(manifest.front_end), load_subnet(order.run, order.subnet)
+    parts = _parts(order, front_end, net, say)
     with torch.no_grad(), new_folder(out) as folder:
-        files = list(_files(order, front_end, net, folder, say))
+        files = list(_files(order, front_end, parts, folder, say))
         (folder / LABELS).write_text("".join(f"{label}\n" for label in manifest.labels), encoding="utf-8")
         with new_file(folder / GOLDEN) as path:  # which readers of every account may open, as safetensors' own may not
             save_file(golden(front_end, net, order.modes), path)
@@ -122,20 +128,34 @@ def export(order: Order, out: Path, say: Say) -> BundleManifest:
             hop_samples=STREAM_CHUNK_FRAMES * manifest.front_end.hop_samples,
             files=tuple(files),
             other_sha256={name: sha256(folder / name) for name in (LABELS, GOLDEN)},
+            qat_data_hash=order.qat_data.data_hash if order.qat_data else None,
             toolkit_version=toolkit.__version__,
         )
         bundle.save(folder / MANIFEST)
     return bundle
 
 
-def _files(order: Order, front_end: LogMel, net: StaticNet, folder: Path, say: Say) -> Iterator[BundleFile]:
+def _parts(order: Order, front_end: LogMel, net: StaticNet, say: Say) -> list[tuple[StaticNet, Formats]]:
+    """Which network becomes which files: after quantization-aware fine-tuning, `int8` files are another's."""
+    if order.qat_data is None:
+        return [(net, order.formats)]
+    ranges = order.run.result(order.subnet).ranges
+    learnt = quantization_aware(net, ranges, training_clips(order.qat_data, front_end, say), say)
+    rest = {runtime: tuple(each for each in held if each != QAT_PRECISION) for runtime, held in order.formats.items()}
+    rounded = {runtime: (QAT_PRECISION,) for runtime, held in order.formats.items() if QAT_PRECISION in held}
+    return [(net, rest), (learnt, rounded)]
+
+
+def _files(
+    order: Order, front_end: LogMel, parts: Sequence[tuple[StaticNet, Formats]], folder: Path, say: Say
+) -> Iterator[BundleFile]:
     total, done = len(order.modes) * sum(len(precisions) for precisions in order.formats.values()), 0
     ranges = order.run.result(order.subnet).ranges
     say("export", done, total)
-    for mode in order.modes:
+    for mode, (net, formats) in itertools.product(order.modes, parts):
         what = piece(mode, front_end, net)
         quantization = Quantization(tap_ranges(what, ranges), FLOAT_AFTER[mode])
-        for runtime, precisions in order.formats.items():
+        for runtime, precisions in formats.items():
             made = lower(runtime, what, precisions, quantization)
             for precision, lowered in zip(precisions, made, strict=True):
                 model = _for_mediapipe(order, lowered) if (runtime, mode) == ("tflite", "clip") else lowered

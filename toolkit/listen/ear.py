@@ -65,7 +65,7 @@ class Ear:
         self.manifest = manifest
         self.file = _listenable(folder, manifest, precision)
         self._classifier = Classifier(folder / self.file.name, self.file)
-        step = make_step(self._classifier, manifest)
+        step = make_step(self._classifier, self.file, manifest)
         self._listener = Listener(step, manifest.window_samples, manifest.hop_samples)
         rules = manifest.decisions
         if threshold is not None:

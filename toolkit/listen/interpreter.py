@@ -42,7 +42,7 @@ class Classifier:
         name, module = _runtime()
         self.runtime = f"{name} {version(name)}"
         self.file = file
-        with _without_info_lines():
+        with without_talk(b"INFO: "):
             try:
                 self._interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
@@ -77,8 +77,8 @@ def _check(path: Path, what: str, expected: Mapping[str, tuple[int, ...]], found
 
 
 @contextmanager
-def _without_info_lines() -> Iterator[None]:
-    """Hold back what the runtime's C++ writes to stderr, and pass on all but its INFO lines."""
+def without_talk(*prefixes: bytes) -> Iterator[None]:
+    """Hold back what a runtime's C++ writes to stderr, and pass on all but the lines that begin so."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -90,5 +90,5 @@ def _without_info_lines() -> Iterator[None]:
             os.close(kept)
             held.seek(0)
             for line in held:
-                if not line.startswith(b"INFO: "):
+                if not line.startswith(prefixes):
                     os.write(2, line)

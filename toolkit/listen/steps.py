@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from toolkit.listen.interpreter import Arrays, Classifier
-from toolkit.specs.bundle import BundleManifest
+from toolkit.listen.interpreter import Arrays
+from toolkit.specs.bundle import BundleFile, BundleManifest
 from toolkit.specs.errors import MismatchError
 
 Model = Callable[[Arrays], Arrays]
@@ -63,13 +63,12 @@ class StreamStep:
         return scores
 
 
-def make_step(model: Classifier, manifest: BundleManifest) -> Step:
-    """The step of a bundle's file.
+def make_step(model: Model, file: BundleFile, manifest: BundleManifest) -> Step:
+    """The step of a bundle's `clip` or `stream` file, which `model` runs.
 
     Raises:
         MismatchError: the file's shapes do not fit the manifest's window, hop or labels.
     """
-    file = model.file
     audio, scores = file.inputs[0], file.outputs[0]
     taken = manifest.window_samples if file.mode == "clip" else manifest.hop_samples
     if audio.shape != (1, taken) or scores.shape != (1, len(manifest.labels)):

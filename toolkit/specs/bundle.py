@@ -70,6 +70,8 @@ class BundleManifest(Record):
     files: tuple[BundleFile, ...] = Field(min_length=1)
     other_sha256: dict[FileName, str]
     """Of labels and golden vectors."""
+    qat_data_hash: str | None = None
+    """Of the clips that `int8` files were fine-tuned on; none where the Run's weights were rounded."""
     toolkit_version: str
 
     @model_validator(mode="after")

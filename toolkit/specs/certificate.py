@@ -5,6 +5,8 @@ Proved by tests/verify/test_verify.py.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from toolkit.specs.record import Part, Record
@@ -29,25 +31,63 @@ class LabelledScore(Part):
         return 100 * (self.pytorch - self.file)
 
 
+class EventScore(Part):
+    """How well the bundle's decisions tell events, means over the calibrated labels."""
+
+    f1: float | None
+    false_alarms_per_hour: float | None
+    """For each label."""
+
+
+class Listening(Part):
+    """Decisions of a file's scores, and of PyTorch's, on the same long scene of labelled clips."""
+
+    hours: float
+    events: int
+    pytorch: EventScore
+    file: EventScore
+
+
 class FileCertificate(Part):
     """One file against PyTorch on the golden samples, and on labelled audio where there was some."""
 
     name: str
     sha256: str
     size_bytes: int
-    max_error: float
-    mean_error: float
-    labelled: LabelledScore | None
-    faults: tuple[str, ...]
+    runtime: str = ""
+    """What ran it, name and version; empty where nothing did."""
+    not_run: str = ""
+    """What this machine lacks to run it, as in `not run: needs macOS`; such a file has passed nothing."""
+    max_error: float | None = None
+    mean_error: float | None = None
+    peak_bytes: int | None = None
+    """Memory that loading it and scoring 10 s took; None where the system does not tell."""
+    delegated_parts: int | None = None
+    """Parts of the graph that XNNPACK runs; None for runtimes without it."""
+    fall_backs: dict[str, int] = Field(default_factory=dict)
+    """Operators outside these parts, and how often."""
+    labelled: LabelledScore | None = None
+    listening: Listening | None = None
+    """Of `stream` files."""
+    faults: tuple[str, ...] = ()
     """Bars that were missed; none when the file passed."""
+
+    @property
+    def verdict(self) -> str:
+        """One word, or what it lacks."""
+        if self.faults:
+            return "MISSED"
+        return f"not run: {self.not_run}" if self.not_run else "passed"
 
 
 class Certificate(Record):
     """All files of one bundle on one machine."""
 
+    SCHEMA: ClassVar[int] = 2
+
+    schema_version: int = 2
     subnet: str
     run_hash: str
-    runtime: str
     machine: str
     audio: str
     """What the errors were measured on."""
@@ -56,5 +96,5 @@ class Certificate(Record):
 
     @property
     def passed(self) -> bool:
-        """True when no file missed a bar."""
+        """True when no file missed a bar; files that were not run have neither passed nor missed."""
         return not any(file.faults for file in self.files)

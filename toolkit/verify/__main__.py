@@ -16,7 +16,7 @@ from toolkit.cli import json_option, needs, print_json, verb
 @click.option("--split", help="Split of the data to score.  [default: test, else validation, else train]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of PyTorch.  [default: all cores]")
 @json_option
-@needs("export", "verify needs torch and ai-edge-litert")
+@needs("export", "verify needs torch and the runtime of each file")
 @click.pass_context
 def main(
     context: click.Context,
@@ -30,12 +30,12 @@ def main(
     """Compare every file of a bundle with PyTorch; exit 1 when one misses a bar."""
     import torch
     from rich.console import Console
-    from rich.table import Table
 
     from toolkit.audio.dataset import load_dataset
     from toolkit.progress import Progress
     from toolkit.specs.bundle import CERTIFICATE
     from toolkit.specs.run import Run
+    from toolkit.verify.report import remarks, tables
     from toolkit.verify.verify import verify
 
     if threads:
@@ -47,20 +47,10 @@ def main(
     if as_json:
         print_json(certificate.model_dump(mode="json") | {"passed": certificate.passed, "bundle": str(bundle)})
     else:
-        table = Table(title=f"{bundle.name}: subnet {certificate.subnet} against PyTorch, {certificate.runtime}")
-        for column in ("file", "MB", "max error", "mean error", "mAP PyTorch", "mAP file", "verdict"):
-            table.add_column(column, no_wrap=" " not in column)
-        for file in certificate.files:
-            score = file.labelled
-            maps = (f"{score.pytorch:.4f}", f"{score.file:.4f}") if score else ("-", "-")
-            errors = f"{file.max_error:.1e}", f"{file.mean_error:.1e}"
-            verdict = "MISSED" if file.faults else "passed"
-            table.add_row(file.name, f"{file.size_bytes / 1e6:.2f}", *errors, *maps, verdict)
-        Console().print(table)
-        for file in certificate.files:
-            for fault in file.faults:
-                click.echo(f"{file.name}: {fault}")
-        click.echo(f"errors on: {certificate.audio}. {certificate.note}")
+        for table in tables(certificate):
+            Console().print(table)
+        for remark in remarks(certificate):
+            click.echo(remark)
         click.echo(f"certificate: {bundle / CERTIFICATE}")
     context.exit(0 if certificate.passed else 1)
 

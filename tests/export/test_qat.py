@@ -1,0 +1,100 @@
+"""Quantization-aware fine-tuning brings an int8 subnet nearer to its float self, and touches nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_bundle import export_verb, sounds
+from tests.tiny_run import write_sounds
+from toolkit.export.export import load_subnet
+from toolkit.export.qat import quantization_aware, rounded_logits
+from toolkit.frontend import LogMel
+from toolkit.specs.bundle import BundleManifest
+from toolkit.specs.run import Range, Run
+from toolkit.supernet.static import StaticNet
+from toolkit.train.evaluate import activation_ranges
+
+Frames = torch.Tensor
+
+
+@pytest.fixture(scope="module")
+def frames(calibrated_run: Path) -> Frames:
+    """Log-mel [B, 1, T, F] of 4 s of the tests' sounds."""
+    front_end = LogMel(Run.open(calibrated_run).manifest.front_end)
+    return torch.cat([front_end(torch.from_numpy(sound)[None]) for sound in sounds(4).values()])
+
+
+@pytest.fixture(scope="module")
+def net(calibrated_run: Path) -> StaticNet:
+    """The smallest subnet; one weight of each channel is far larger than the others, which int8 suffers from."""
+    run = Run.open(calibrated_run)
+    made = load_subnet(run, run.manifest.space.smallest).requires_grad_(requires_grad=False)
+    for conv in made.convs:
+        weight = conv.conv.weight
+        before = weight.flatten(1).norm(dim=1)
+        weight[:, 0, 0, 0] *= 300
+        weight *= (before / weight.flatten(1).norm(dim=1))[:, None, None, None]
+    return made
+
+
+@pytest.fixture(scope="module")
+def ranges(net: StaticNet, frames: Frames) -> dict[str, Range]:
+    """Of the subnet on the sounds."""
+    return activation_ranges(net, frames)
+
+
+def distance(net: StaticNet, other: torch.Tensor, frames: Frames) -> float:
+    """Mean absolute difference of scores."""
+    return float((torch.sigmoid(net.taps(frames)["logits"]) - torch.sigmoid(other)).abs().mean())
+
+
+def test_fine_tuning_brings_int8_nearer(net: StaticNet, ranges: dict[str, Range], frames: Frames) -> None:
+    """After forty steps the rounded network is at most three quarters as far from the float one as before."""
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    clips = [each[0].numpy() for each in frames]
+    learnt = quantization_aware(net, ranges, clips, lambda *_: None, steps=40)
+    assert distance(net, rounded_logits(learnt, ranges, frames), frames) < 0.75 * distance(
+        net, rounded_logits(net, ranges, frames), frames
+    )
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_rounding_is_that_of_255_steps(net: StaticNet, ranges: dict[str, Range], frames: Frames) -> None:
+    """Logits lie on the grid of their range."""
+    low, high = min(ranges["logits"][0], 0.0), max(ranges["logits"][1], 0.0)
+    steps = rounded_logits(net, ranges, frames).numpy() / ((high - low) / 255)
+    assert np.abs(steps - np.round(steps)).max() < 1e-3
+
+
+def test_the_verb_fine_tunes_int8_alone_and_says_on_what(
+    calibrated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest names the data by its hash; the fp32 file is what it is without."""
+    monkeypatch.setattr("toolkit.export.qat.STEPS", 2)
+    (tmp_path / "data").mkdir()
+    data = write_sounds(tmp_path / "data", {"Alarm": (2, 1)})
+    wanted = ("--subnet", "smallest", "--run", calibrated_run, "--mode", "frames")
+    both = ("--precision", "fp32", "--precision", "int8")
+    plain = export_verb(*wanted, *both, "--out", tmp_path / "plain")
+    tuned = export_verb(*wanted, *both, "--qat", "--data", data, "--out", tmp_path / "tuned")
+    assert (plain.exit_code, tuned.exit_code) == (0, 0), tuned.output
+    bundles = [tmp_path / name / "bundles" / "smallest" for name in ("plain", "tuned")]
+    manifests = [BundleManifest.load(bundle / "manifest.json") for bundle in bundles]
+    assert manifests[0].qat_data_hash is None
+    assert manifests[1].qat_data_hash
+    hashes = [{file.precision: file.sha256 for file in manifest.files} for manifest in manifests]
+    assert hashes[0]["fp32"] == hashes[1]["fp32"]
+    assert hashes[0]["int8"] != hashes[1]["int8"]
+
+
+def test_without_clips_it_says_so(calibrated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No data named at all, or none to train on: exit code 2, one line, no bundle."""
+    monkeypatch.delenv("AEC_DATA", raising=False)
+    done = export_verb("--subnet", "smallest", "--run", calibrated_run, "--qat", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "--data" in done.stderr
+    assert not (tmp_path / "out" / "bundles").exists()

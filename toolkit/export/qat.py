@@ -1,0 +1,111 @@
+"""Quantization-aware fine-tuning: a subnet learns to say in int8 what it says in float. Labels are not needed.
+
+The activations keep the Run's ranges; weights are rounded per channel, as the converters round them, while they learn.
+For subnets that lose more than `verify` allows. Proved by tests/export/test_qat.py.
+Source: B. Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference
+(2018).
+Axis letters: B batch, C channels, T frames, F mel bins, L labels.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from toolkit.audio.clips import decode_all
+from toolkit.audio.dataset import Dataset
+from toolkit.frontend import LogMel
+from toolkit.specs.errors import UserError
+from toolkit.specs.run import Range
+from toolkit.supernet.static import StaticNet, channels_last
+from toolkit.train.features import log_mel
+
+STEPS, BATCH, CROP_FRAMES, LEARNING_RATE, SEED = 300, 16, 256, 1e-4, 1
+MAX_CLIPS = 500
+LOWEST, HIGHEST = -128, 127
+
+Say = Callable[[str, int, int], None]
+
+
+def quantization_aware(
+    net: StaticNet, ranges: Mapping[str, Range], clips: Sequence[np.ndarray], say: Say, steps: int = STEPS
+) -> StaticNet:
+    """A copy of `net` whose int8 version is nearer to it.
+
+    Args:
+        net: the float subnet, which stays as it is and teaches.
+        ranges: of its taps.
+        clips: log-mel [T, F] of any sounds.
+        say: progress.
+        steps: of `BATCH` crops each.
+    """
+    learner = copy.deepcopy(net).requires_grad_(requires_grad=True)
+    optimizer = torch.optim.Adam(learner.parameters(), lr=LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    rng = np.random.default_rng(SEED)
+    for step in range(steps):
+        frames = torch.from_numpy(np.stack([_crop(rng, clips) for _ in range(BATCH)]))[:, None]
+        with torch.no_grad():
+            wanted = torch.sigmoid(net.taps(frames)["logits"])
+        loss = functional.binary_cross_entropy_with_logits(rounded_logits(learner, ranges, frames), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        say("quantization-aware training", step + 1, steps)
+    return learner.requires_grad_(requires_grad=False).eval()
+
+
+def rounded_logits(net: StaticNet, ranges: Mapping[str, Range], frames: Tensor) -> Tensor:
+    """Logits [B, L] of log-mel [B, 1, T, F] with weights and activations rounded as in int8, gradients as if not."""
+
+    def rounded(name: str, x: Tensor) -> Tensor:
+        low, high = min(ranges[name][0], 0.0), max(ranges[name][1], 0.0)
+        scale = max((high - low) / (HIGHEST - LOWEST), 2.0**-20)
+        return torch.fake_quantize_per_tensor_affine(x, scale, round(LOWEST - low / scale), LOWEST, HIGHEST)
+
+    x = rounded("scale", net.scale(frames))
+    for number, conv in enumerate(net.convs, start=1):
+        x = functional.conv2d(x, _rounded_weight(conv.conv), conv.conv.bias, padding="same")
+        x = rounded(f"conv{number}", functional.relu(x))
+        if number in net.pool_after:
+            x = net.pool(x)
+    pooled = rounded("frequency_mean", channels_last(x).mean(2))
+    x = rounded("pooled", rounded("time_max", pooled.amax(1)) + rounded("time_mean", pooled.mean(1)))
+    x = rounded("hidden", functional.relu(functional.linear(x, _rounded_weight(net.hidden), net.hidden.bias)))
+    return rounded("logits", functional.linear(x, _rounded_weight(net.head), net.head.bias))
+
+
+def _rounded_weight(layer: nn.Conv2d | nn.Linear) -> Tensor:
+    """One scale for each channel that comes out."""
+    weight = layer.weight
+    scales = weight.detach().abs().flatten(1).amax(1).clamp(min=2.0**-20) / HIGHEST
+    zeros = torch.zeros(len(scales), dtype=torch.int32)
+    return torch.fake_quantize_per_channel_affine(weight, scales, zeros, 0, -HIGHEST, HIGHEST)
+
+
+def _crop(rng: np.random.Generator, clips: Sequence[np.ndarray]) -> np.ndarray:
+    clip = clips[int(rng.integers(len(clips)))]
+    start = int(rng.integers(len(clip) - CROP_FRAMES + 1))
+    return np.asarray(clip[start : start + CROP_FRAMES], np.float32)
+
+
+def training_clips(dataset: Dataset, front_end: LogMel, say: Say) -> list[np.ndarray]:
+    """Log-mel [T, F] of at most `MAX_CLIPS` clips of the split `train`, short ones repeated to a crop's length.
+
+    Raises:
+        UserError: there are none.
+    """
+    clips = dataset.subset(split="train").clips
+    if not clips:
+        raise UserError("--qat needs clips to listen to: the data has none in its split `train`.")
+    chosen = np.random.default_rng(SEED).permutation(len(clips))[:MAX_CLIPS]
+    rate = front_end.spec.sample_rate_hz
+    decoded = decode_all([clips[i] for i in sorted(chosen)], rate, on_progress=lambda n, of: say("decoding", n, of))
+    features = [log_mel(front_end, item.waveform) for item in decoded.clips if len(item.waveform)]
+    return [np.concatenate([each] * -(-CROP_FRAMES // len(each))) for each in features]
