@@ -106,7 +106,7 @@ def _mask(x: Tensor, seen: Tensor, delay: int) -> Tensor:
     place = torch.tensor([float(frame) for frame in range(1 - delay, 1 - delay + x.shape[2])]) + seen
     return (torch.clamp(2 * place - 1, -1, 1) * 0.5 + 0.5)[
         :, None, None
-    ]  # XNNPACK can clamp to -1 and 1, not to 0 and 1
+    ]  # XNNPACK clamps to -1 and 1, not 0 and 1
 
 
 def feature_delay(subnet: Subnet, input_delay: int) -> int:
