@@ -12,9 +12,9 @@ STAMP := $(VENV)/installed-$(TORCH)
 
 RUN := $(VENV)/bin/python -m
 UV_INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-build-isolation
-COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --universal --fork-strategy fewest \
-	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' \
-	--constraints requirements/constraints.in $(if $(UPGRADE),--upgrade)
+COMPILE_APART := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+COMPILE := $(COMPILE_APART) --universal --fork-strategy fewest --constraints requirements/constraints.in
 
 # As typed: a `$` in a file name is no variable of make.
 override AUDIO := $(value AUDIO)
@@ -61,6 +61,10 @@ lock: $(VENV)/bin/uv ## Write the locks anew from pyproject.toml; UPGRADE=1 take
 		--constraints requirements/all.txt --output-file requirements/device.txt
 	printf 'setuptools\nuv\n' | $(COMPILE) - --no-annotate \
 		--constraints requirements/all.txt --output-file requirements/setup.txt
+	$(COMPILE_APART) --universal --project requirements/apart/onnx2tf requirements/apart/onnx2tf/pyproject.toml \
+		--output-file toolkit/lower/onnx2tf.txt
+	printf 'tflite-runtime==2.14.0\nnumpy<2\n' | $(COMPILE_APART) - --no-annotate \
+		--output-file requirements/apart/tflite-runtime.txt
 
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

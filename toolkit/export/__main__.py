@@ -60,6 +60,13 @@ Name = TypeVar("Name", bound=str)
     show_default=True,
     help="Picks are read from OUT/picks, the bundle goes to OUT/bundles.",
 )
+@click.option(
+    "--via",
+    type=click.Choice(("litert-torch", "onnx2tf")),
+    default="litert-torch",
+    show_default=True,
+    help="What makes TFLite files; onnx2tf (fp32) is there to check the other, and is installed when first used.",
+)
 @click.option("--qat", is_flag=True, help="Fine-tune what becomes int8 on the clips of --data first.")
 @click.option("--data", type=click.Path(path_type=Path), help="Clips for --qat; labels are not needed.")
 @json_option
@@ -78,6 +85,7 @@ def main(
 
     from toolkit.audio.dataset import data_root, load_dataset
     from toolkit.export.export import Order, choose_formats, export
+    from toolkit.lower.via_onnx2tf import ONNX2TF
     from toolkit.progress import Progress
     from toolkit.specs.errors import UserError
     from toolkit.specs.pick import Pick, latest_pick
@@ -96,6 +104,9 @@ def main(
         order, name = Order.of_pick(run, pick, modes, formats), f"{pick.device}-{pick.subnet}"
     if options["qat"]:
         order = replace(order, qat_data=load_dataset(data_root(options["data"])))
+    order = replace(order, via=options["via"])
+    if order.via == "onnx2tf":
+        ONNX2TF.install(lambda line: click.echo(line, err=True))
     folder = out / "bundles" / name
     with Progress() as progress:
         manifest = export(order, folder, progress.count)

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from toolkit.frontend import LogMel
 from toolkit.lower.formats import FORMATS, lower
 from toolkit.lower.piece import Quantization
 from toolkit.lower.tflite_metadata import with_audio_metadata
+from toolkit.lower.via_onnx2tf import lower_via_onnx2tf
 from toolkit.specs.bundle import GOLDEN, LABELS, MANIFEST, BundleFile, BundleManifest, TensorSpec
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.files import new_file, new_folder, sha256
@@ -43,6 +45,8 @@ QAT_PRECISION: Precision = "int8"
 _INT16_FULL_SCALE = 32_767
 
 Formats = Mapping[Runtime, tuple[Precision, ...]]
+Via = Literal["litert-torch", "onnx2tf"]
+"""What makes TFLite files; onnx2tf, which goes through ONNX, to check the other."""
 Say = Callable[[str, int, int], None]
 """Called with what is being made, how many files are done, how many there are."""
 
@@ -58,6 +62,14 @@ class Order:
     pick: Pick | None = None
     qat_data: Dataset | None = None
     """Clips for quantization-aware fine-tuning of what becomes `int8`; without them the Run's weights are rounded."""
+    via: Via = "litert-torch"
+
+    def __post_init__(self) -> None:
+        if self.via == "onnx2tf" and self.formats.get("tflite") != ("fp32",):
+            raise UserError(
+                "onnx2tf keeps no names of the tensors inside, by which smaller files are made; "
+                "expected --runtime tflite and --precision fp32 with --via onnx2tf."
+            )
 
     @classmethod
     def of_pick(cls, run: Run, pick: Pick, modes: tuple[Mode, ...], formats: Formats) -> Order:
@@ -156,7 +168,10 @@ def _files(
         what = piece(mode, front_end, net)
         quantization = Quantization(tap_ranges(what, ranges), FLOAT_AFTER[mode])
         for runtime, precisions in formats.items():
-            made = lower(runtime, what, precisions, quantization)
+            if runtime == "tflite" and order.via == "onnx2tf":
+                made = iter((lower_via_onnx2tf(what),))
+            else:
+                made = lower(runtime, what, precisions, quantization)
             for precision, lowered in zip(precisions, made, strict=True):
                 model = _for_mediapipe(order, lowered) if (runtime, mode) == ("tflite", "clip") else lowered
                 name = f"{mode}.{precision}{FORMATS[runtime].suffix}"
