@@ -122,10 +122,6 @@ def test_int8_files_give_the_scores_of_the_same_kernels(
     assert furthest(there[name], own) <= 4 * step / 4
 
 
-@pytest.mark.xfail(
-    reason="dense layers of int8-dynamic files have a scale for each channel; tflite-runtime 2.14 knows one for all of "
-    "them, takes 0 and answers with the bias alone"
-)
 @pytest.mark.parametrize("mode", MODES)
 def test_dynamic_int8_files_stay_near_float(
     there: dict[str, Scores], bundle: Path, heard: dict[str, NDArray[np.float32]], mode: str

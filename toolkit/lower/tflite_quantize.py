@@ -75,7 +75,10 @@ def _recipe(scope: str, precision: Precision) -> Any:
         return recipe
     for operator in (weighted.CONV_2D, weighted.FULLY_CONNECTED):
         if precision == "int8-dynamic":
-            recipe.add_dynamic_config(scope, operator, num_bits=8)
+            # tflite-runtime 2.14 knows one scale for the weights of a dense layer, and takes 0 where there are more.
+            scales = qtyping.QuantGranularity
+            granularity = scales.TENSORWISE if operator == weighted.FULLY_CONNECTED else scales.CHANNELWISE
+            recipe.add_dynamic_config(scope, operator, num_bits=8, granularity=granularity)
         else:
             recipe.add_weight_only_config(scope, operator, num_bits=16, algorithm_key=algorithms.FLOAT_CASTING)
     return recipe
