@@ -30,7 +30,7 @@ from toolkit.specs.run import Run
 from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.space import Subnet
 
-SUBNET = "51.51-76.76-204.204"
+SUBNET = "38.38-51.51-204.204"
 """What `search` picks from the default Run for pixel7."""
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 MODES: tuple[Mode, ...] = ("clip", "stream")

@@ -234,6 +234,10 @@ def test_with_data_map_before_and_after_is_scikit_learns(
         else:
             assert file.listening is not None
             assert file.listening.events == sum(data.alarms) + sum(data.sirens)
+    clip, stream = (files[name].labelled for name in ("clip.fp32.tflite", "stream.fp32.tflite"))
+    assert clip is not None
+    assert stream is not None
+    assert certificate.window_points == pytest.approx(100 * (clip.pytorch - stream.pytorch))
     before = [file.labelled.pytorch if file.labelled else None for file in certificate.files]
     assert (before[0], before[2]) == (before[1], before[3])
 

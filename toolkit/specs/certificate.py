@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from toolkit.specs.layer import Mode
 from toolkit.specs.record import Part, Record
 
 NOT_COMPUTED = "mAP was not computed: no labelled audio was given (--data DIR)."
@@ -52,6 +53,7 @@ class FileCertificate(Part):
     """One file against PyTorch on the golden samples, and on labelled audio where there was some."""
 
     name: str
+    mode: Mode
     sha256: str
     size_bytes: int
     runtime: str = ""
@@ -98,3 +100,12 @@ class Certificate(Record):
     def passed(self) -> bool:
         """True when no file missed a bar; files that were not run have neither passed nor missed."""
         return not any(file.faults for file in self.files)
+
+    @property
+    def window_points(self) -> float | None:
+        """Points of mAP by which a 10 s window alone, as `clip` hears it, is better than the stream, in PyTorch.
+
+        They differ because zeros stand at the window's borders; None where not both were judged.
+        """
+        judged = {file.mode: file.labelled.pytorch for file in self.files if file.labelled}
+        return 100 * (judged["clip"] - judged["stream"]) if {"clip", "stream"} <= judged.keys() else None

@@ -39,6 +39,8 @@ def remarks(certificate: Certificate) -> Iterator[str]:
             outside[", ".join(f"{count} {name}" for name, count in sorted(file.fall_backs.items()))].append(file.name)
     for operators, names in outside.items():
         yield f"outside XNNPACK in {', '.join(names)}: {operators}"
+    if certificate.window_points is not None:
+        yield f"a 10 s window alone against the stream, PyTorch: {certificate.window_points:+.2f} points of mAP"
     runtimes = sorted({file.runtime for file in certificate.files if file.runtime})
     yield f"errors on: {certificate.audio}. {certificate.note}".strip()
     yield f"ran in: {', '.join(runtimes) or 'nothing'}"

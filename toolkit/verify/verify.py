@@ -141,7 +141,7 @@ def _certified(
     samples: np.ndarray,
     labelled: Labelled | None,
 ) -> FileCertificate:
-    blank = FileCertificate(name=file.name, sha256=file.sha256, size_bytes=file.size_bytes)
+    blank = FileCertificate(name=file.name, mode=file.mode, sha256=file.sha256, size_bytes=file.size_bytes)
     if file.runtime == "coreml":
         blank = blank.model_copy(update={"faults": tuple(check_package(folder / file.name, file))})
     try:
