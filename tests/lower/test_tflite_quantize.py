@@ -1,4 +1,4 @@
-"""int8 from given ranges: what becomes int8, with which scales, how close it stays, what is refused."""
+"""Smaller files from given ranges: what becomes int8 or float16, with which scales, how close, what is refused."""
 
 from __future__ import annotations
 
@@ -12,23 +12,15 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.lower.toys import TAPS, Toy, run, signals, streaming_piece
+from tests.lower.conftest import Made
+from tests.lower.toys import Toy, int8_error, run, signals, streaming_piece
 from toolkit.lower import tflite_file
 from toolkit.lower.piece import Quantization
 from toolkit.lower.tflite_quantize import quantize_tflite
 from toolkit.specs.errors import UserError
+from toolkit.specs.runtime import Precision
 
 STEPS = 255  # between the lowest and the highest int8 value
-
-
-@pytest.fixture(scope="module")
-def ranges() -> dict[str, tuple[float, float]]:
-    """Of the toy's taps, measured in torch on the signals."""
-    taps = [Toy()(wave)[1:] for wave in signals()]
-    return {
-        name: (min(float(tap[k].min()) for tap in taps), max(float(tap[k].max()) for tap in taps))
-        for k, name in enumerate(TAPS)
-    }
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +54,35 @@ def test_weights_have_a_scale_for_each_channel_and_activations_one(toy: bytes) -
     assert [len(scales[name]) for name in ("first", "second", "frames", "hidden", "logits")] == [1] * 5
     kernels = [entry for entry in _tensors(toy) if tuple(entry["shape"]) == (12, 3, 3, 8)]
     assert [len(scales[entry["name"]]) for entry in kernels] == [12]
+
+
+@pytest.mark.parametrize(("precision", "held"), [("fp16", np.float16), ("int8-dynamic", np.int8)])
+def test_only_weights_change_where_activations_have_no_fixed_scale(
+    made: Made, precision: Precision, held: type[np.generic]
+) -> None:
+    """Of convolutions and linear layers behind the first range; what they take and make stays float32.
+
+    So does the first convolution: with its one input channel it is a depthwise one.
+    """
+    model = made("tflite", precision, "toy")
+    entries = {entry["name"]: entry for entry in _tensors(model)}
+    smaller = sorted(tuple(entry["shape"]) for entry in entries.values() if entry["dtype"] == held)
+    assert smaller == [(5, 10), (10, 12), (12, 3, 3, 8)]
+    assert all(entries[name]["dtype"] == np.float32 for name in ("entry", "first", "second", "hidden", "scores"))
+
+
+def test_float16_weights_stay_nearer_than_dynamic_int8(made: Made, ranges: dict[str, Any]) -> None:
+    """The one to their 11 bits, the other to a step of the logits."""
+    expected = np.concatenate([Toy()(wave)[0].numpy() for wave in signals()])
+    error = {
+        precision: np.abs(np.concatenate([run(model, wave=wave)["scores"] for wave in signals()]) - expected).max()
+        for precision, model in (
+            ("fp16", made("tflite", "fp16", "toy")),
+            ("int8-dynamic", made("tflite", "int8-dynamic", "toy")),
+        )
+    }
+    assert error["fp16"] < 1e-3
+    assert error["fp16"] < error["int8-dynamic"] < int8_error(ranges)
 
 
 @given(low=st.floats(-50, -0.1), high=st.floats(0.1, 50))

@@ -1,4 +1,7 @@
-"""Small modules to lower: a classifier behind a front end, and a streaming convolution. Axis letters: B C T F."""
+"""Small modules to lower: a classifier behind a front end, a streaming convolution, one that nothing can hold.
+
+Axis letters: B C T F.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +69,15 @@ class StreamingConvolution(nn.Module):
         return functional.relu(self.convolution(joined)), joined[:, :, -2:]
 
 
+class Bessel(nn.Module):
+    """Has an operator that no runtime has."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N] to [N]."""
+        y: Tensor = torch.special.bessel_j0(x)
+        return y
+
+
 def toy_piece() -> Piece:
     """The toy with all its taps."""
     return Piece(Toy().eval(), (torch.zeros(1, SAMPLES),), ("wave",), ("scores",), TAPS)
@@ -75,6 +87,21 @@ def streaming_piece(frames: int) -> Piece:
     """The streaming convolution for chunks of `frames`; names are not in the alphabet's order."""
     inputs = (torch.zeros(1, 3, frames, 6), torch.zeros(1, 3, 2, 6))
     return Piece(StreamingConvolution().eval(), inputs, ("chunk", "a_state"), ("out", "next_state"))
+
+
+def toy_ranges() -> dict[str, tuple[float, float]]:
+    """Of the toy's taps, measured on the signals."""
+    taps = [Toy()(wave)[1:] for wave in signals()]
+    return {
+        name: (min(float(tap[k].min()) for tap in taps), max(float(tap[k].max()) for tap in taps))
+        for k, name in enumerate(TAPS)
+    }
+
+
+def int8_error(ranges: dict[str, tuple[float, float]]) -> float:
+    """How far int8 may move the toy's scores: by a step of the logits, where the sigmoid is steepest."""
+    low, high = ranges["logits"]
+    return (high - low) / 255 / 4
 
 
 def signals() -> list[Tensor]:

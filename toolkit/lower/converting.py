@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +23,13 @@ _SILENCE = {
     "TQDM_DISABLE": "1",
 }
 _MISSING_OPERATOR = re.compile(
-    r"Lowering not found: (\S+)|for operator '?([\w.:]+)|No decompositions registered for the complex-valued input"
-    r"|PyTorch convert function for op '([\w.]+)' not implemented|kernel for operator '([\w:.]+)'"
+    r"Lowering not found: ([\w.:]+)"  # litert-torch
+    r"|Operator (?:torch\._ops\.)?([\w.:]+) is not in Core ATen"  # ExecuTorch: torch has no decomposition either
+    r"|Missing out variants: \{'([\w.:]+)"  # ExecuTorch: it has no kernel
+    r"|PyTorch convert function for op '([\w.]+)' not implemented|Unsupported fx node (\w+)"  # coremltools
+    r"|No ONNX function found for <OpOverload\(op='([\w.]+)"  # torch.onnx
 )
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
 
 @contextmanager
@@ -44,10 +49,22 @@ def converting(target: str, module: str) -> Iterator[None]:
             f"making {target} files needs {error.name}. Install it with: pip install 'aec-toolkit[export]'"
         ) from error
     except Exception as error:  # torch.export, the lowerings and MLIR each raise classes of their own
-        found = _MISSING_OPERATOR.search(str(error))
-        missing = next((group for group in found.groups() if group), None) if found else None
-        reason = f"it has no operator for {missing}" if missing else str(error).strip().partition("\n")[0]
+        with silence():  # coremltools leaves a temporary folder open, which would complain when it is found
+            traceback.clear_frames(error.__traceback__)
+        missing = _missing_operator(error)
+        said = _COLOUR.sub("", str(error)).strip().partition("\n")[0]
+        reason = f"it has no operator for {missing}" if missing else said
         raise UserError(f"{target} cannot hold {module}: {reason}. Write its forward with other operators.") from error
+
+
+def _missing_operator(error: BaseException | None) -> str | None:
+    """The operator that an error names, or one that it came of."""
+    while error is not None:
+        found = _MISSING_OPERATOR.search(str(error))
+        if found:
+            return next(group for group in found.groups() if group)
+        error = error.__cause__
+    return None
 
 
 @contextmanager

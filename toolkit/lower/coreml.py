@@ -1,6 +1,7 @@
 """Lower torch modules to Core ML packages, zipped: one file each, unzipped it is the .mlpackage that Xcode takes.
 
-ML Programs for iOS 17 and macOS 14. Made on any system, run on Apple's alone. Proved by tests/lower/test_coreml.py.
+ML Programs for iOS 17 and macOS 14: float16 inside, float32 inputs and outputs, so that a stream's state can go back in
+as it came out. Made on any system, run on Apple's alone. Proved by tests/lower/test_coreml.py.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from toolkit.lower.converting import converting
@@ -24,6 +26,7 @@ from toolkit.specs.runtime import Precision
 
 _PACKAGE = "model.mlpackage"
 _MANIFEST = "Manifest.json"
+_DATE = "com.github.apple.coremltools.conversion_date"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first day that a zip file knows
 
 
@@ -36,8 +39,8 @@ def lower_coreml(piece: Piece, precisions: Sequence[Precision], quantization: Qu
     for precision in precisions:
         # coremltools draws its progress bars on stderr, whatever it is told.
         with converting("Core ML", type(piece.module).__name__), contextlib.redirect_stderr(io.StringIO()):
-            program = traced(piece, quantization if precision == "int8" else None)
-            yield _package(_converted(program, piece, precision))
+            model = _package(_converted(traced(piece, precision, quantization), piece, precision))
+        yield model
 
 
 def _converted(program: torch.export.ExportedProgram, piece: Piece, precision: Precision) -> Any:
@@ -45,16 +48,15 @@ def _converted(program: torch.export.ExportedProgram, piece: Piece, precision: P
 
     model = coremltools.convert(
         program.run_decompositions({}),
-        outputs=[coremltools.TensorType(name=name) for name in piece.output_names],
+        outputs=[coremltools.TensorType(name=name, dtype=np.float32) for name in piece.output_names],
         minimum_deployment_target=coremltools.target.iOS17,
         compute_precision=coremltools.precision.FLOAT16,
         skip_model_load=True,
     )
     if precision == "int8-weights":
         how = coremltools.optimize.coreml
-        config = how.OptimizationConfig(
-            op_type_configs=dict.fromkeys(("conv", "linear"), how.OpLinearQuantizerConfig(mode="linear_symmetric"))
-        )
+        every = how.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0)  # small layers too
+        config = how.OptimizationConfig(op_type_configs=dict.fromkeys(("conv", "linear"), every))
         model = how.linear_quantize_weights(model, config)
     return model
 
@@ -65,14 +67,23 @@ def _package(model: Any) -> bytes:
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
         package = Path(folder, _PACKAGE)
         model.save(str(package))
-        for path in sorted(path for path in package.rglob("*") if path.is_file()):
-            content = path.read_bytes()
-            if path.name == _MANIFEST:
-                content = _with_stable_identifiers(content)
+        (package / _MANIFEST).write_bytes(_with_stable_identifiers((package / _MANIFEST).read_bytes()))
+        data = sorted(path for path in (package / "Data").rglob("*") if path.is_file())
+        for path in (package / _MANIFEST, *data):  # beside them lie notes for debuggers
+            content = _without_date(path.read_bytes()) if path.suffix == ".mlmodel" else path.read_bytes()
             entry = zipfile.ZipInfo(str(path.relative_to(folder)), _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)
     return held.getvalue()
+
+
+def _without_date(program: bytes) -> bytes:
+    """The program without the day that it was made on, in protobuf's one stable order."""
+    from coremltools.proto import Model_pb2
+
+    spec = Model_pb2.Model.FromString(program)
+    spec.description.metadata.userDefined.pop(_DATE, None)
+    return bytes(spec.SerializeToString(deterministic=True))
 
 
 def _with_stable_identifiers(manifest: bytes) -> bytes:

@@ -15,19 +15,30 @@ from toolkit.specs.runtime import Precision
 def lower_executorch(piece: Piece, precisions: Sequence[Precision], quantization: Quantization) -> Iterator[bytes]:
     """A file for each precision, with one method, `forward`; inputs and outputs stand in the order of the piece's.
 
-    Tensors have torch's own layout. What XNNPACK does not take runs in ExecuTorch's portable kernels.
+    Tensors have torch's own layout. What XNNPACK does not take runs in ExecuTorch's portable kernels. `int8-dynamic`
+    holds convolutions and linear layers, all but depthwise ones: for these XNNPACK has no dynamic kernel, and it takes
+    the first convolution of a network, with its one input channel, for one of them. They stay float.
 
     Raises:
         UserError: the libraries are missing, ExecuTorch lacks an operator, or as `quantize_pt2e`.
     """
     for precision in precisions:
         with converting("ExecuTorch", type(piece.module).__name__):
-            yield _lowered(traced(piece, quantization if precision == "int8" else None))
+            model = _lowered(traced(piece, precision, quantization), precision)
+        yield model
 
 
-def _lowered(program: torch.export.ExportedProgram) -> bytes:
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+def _lowered(program: torch.export.ExportedProgram, precision: Precision) -> bytes:
+    from executorch.backends.xnnpack.partition import config, xnnpack_partitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+    partitioners = [xnnpack_partitioner.XnnpackPartitioner()]
+    if precision == "int8-dynamic":
+        # Each layer in a delegate of its own: ExecuTorch 1.5 cannot lower one beside others in a delegate where what it
+        # takes is used elsewhere too, as a stream's border frames are.
+        alone = xnnpack_partitioner.XnnpackDynamicallyQuantizedPartitioner(
+            configs=[config.ConvolutionConfig, config.LinearConfig], per_op_mode=True
+        )
+        partitioners.insert(0, alone)
+    edge = to_edge_transform_and_lower(program, partitioner=partitioners)
     return bytes(edge.to_executorch().buffer)

@@ -37,7 +37,7 @@ FORMATS: dict[Runtime, Format] = {
         ("ai-edge-litert", "ai-edge-quantizer", "litert-torch", "torch"),
         channels_last=True,
     ),
-    "executorch": Format(".pte", ("fp32", "int8"), ("executorch", "torch", "torchao")),
+    "executorch": Format(".pte", ("fp32", "int8", "int8-dynamic"), ("executorch", "torch", "torchao")),
     "coreml": Format(".mlpackage.zip", ("fp16", "int8-weights", "int8"), ("coremltools", "torch", "torchao")),
     "onnx": Format(".onnx", ("fp32", "int8"), ("onnx", "onnxscript", "torch", "torchao")),
 }

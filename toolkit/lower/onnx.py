@@ -6,6 +6,7 @@ Proved by tests/lower/test_onnx.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -15,6 +16,9 @@ from toolkit.lower.traced import traced
 from toolkit.specs.runtime import Precision
 
 OPSET = 18
+_LARGEST_FOLDED_VALUES = 1024
+"""A constant with more values stays the operator that makes it, such as the front end's one small matrix for each
+frame, which is a megabyte for a clip. Runtimes fold it when they load the file."""
 
 
 def lower_onnx(piece: Piece, precisions: Sequence[Precision], quantization: Quantization) -> Iterator[bytes]:
@@ -25,15 +29,24 @@ def lower_onnx(piece: Piece, precisions: Sequence[Precision], quantization: Quan
     """
     for precision in precisions:
         with converting("ONNX", type(piece.module).__name__):
-            program = traced(piece, quantization if precision == "int8" else None)
-            exported = torch.onnx.export(
-                program,
-                input_names=list(piece.input_names),
-                output_names=list(piece.output_names),
-                opset_version=OPSET,
-                dynamo=True,
-                verbose=False,
-            )
-            if exported is None:
-                raise RuntimeError("the exporter returned no model")
-            yield exported.model_proto.SerializeToString(deterministic=True)
+            model = _lowered(traced(piece, precision, quantization), piece)
+        yield model
+
+
+def _lowered(program: torch.export.ExportedProgram, piece: Piece) -> bytes:
+    import onnx_ir.passes.common
+    import onnxscript.optimizer
+
+    exported: Any = torch.onnx.export(
+        program,
+        input_names=list(piece.input_names),
+        output_names=list(piece.output_names),
+        opset_version=OPSET,
+        dynamo=True,
+        optimize=False,
+        verbose=False,
+    )
+    onnxscript.optimizer.optimize(exported.model, output_size_limit=_LARGEST_FOLDED_VALUES)
+    # The exporter notes where each operator stands in the source, with the paths of this machine.
+    onnx_ir.passes.common.ClearMetadataAndDocStringPass()(exported.model)
+    return bytes(exported.model_proto.SerializeToString(deterministic=True))

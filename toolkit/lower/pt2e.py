@@ -1,8 +1,9 @@
-"""Static int8 of a torch module from given activation ranges: what ExecuTorch, ONNX and Core ML files are made of.
+"""int8 of a torch module from given activation ranges: what ExecuTorch, ONNX and Core ML files are made of.
 
 Weights become int8 per channel, activations int8 per tensor, as pairs of quantize and dequantize operators in the
-graph, which each runtime's own tools melt into int8 kernels. Not TFLite's: that is tflite_quantize.
-Proved by tests/lower/test_pt2e.py.
+graph, which each runtime's own tools melt into int8 kernels. Dynamic int8 finds the scale of what a layer takes as it
+runs and leaves float what the layer makes; the ranges then say only which layers. Not TFLite's: that is
+tflite_quantize. Proved by tests/lower/test_pt2e.py.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torchao.quantization.pt2e import PerChannelMinMaxObserver
+from torchao.quantization.pt2e import PerChannelMinMaxObserver, PlaceholderObserver
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import (
     FixedQParamsQuantizationSpec,
@@ -25,6 +26,7 @@ from torchao.quantization.pt2e.quantizer import (
 
 from toolkit.lower.piece import Piece, Quantization, Range
 from toolkit.specs.errors import UserError
+from toolkit.specs.runtime import Precision
 
 _ATEN = torch.ops.aten
 _WEIGHTED = frozenset({_ATEN.conv2d.default, _ATEN.conv2d.padding, _ATEN.linear.default})
@@ -50,17 +52,25 @@ _WEIGHTS = QuantizationSpec(
     ch_axis=0,
     observer_or_fake_quant_ctr=PerChannelMinMaxObserver.with_args(eps=_SMALLEST_SCALE),
 )
+_FOUND_AS_IT_RUNS = QuantizationSpec(
+    dtype=torch.int8,
+    quant_min=_LOWEST,
+    quant_max=_HIGHEST,
+    qscheme=torch.per_tensor_affine,
+    is_dynamic=True,
+    observer_or_fake_quant_ctr=PlaceholderObserver.with_args(eps=_SMALLEST_SCALE),
+)
 
 
-def quantize_pt2e(piece: Piece, quantization: Quantization) -> nn.Module:
-    """The int8 version of a piece's module; it takes and returns what the piece's does, taps included.
+def quantize_pt2e(piece: Piece, precision: Precision, quantization: Quantization) -> nn.Module:
+    """The `int8` or `int8-dynamic` version of a piece's module; it takes and returns what the piece's does, taps too.
 
     Raises:
         UserError: a name is none of the piece's, a range is not finite and rising, or a convolution has no range.
     """
     with torch.no_grad():
         graph = torch.export.export(piece.module, piece.example_inputs).module(check_guards=False)
-        prepared = prepare_pt2e(graph, _FromRanges(piece, quantization))
+        prepared = prepare_pt2e(graph, _FromRanges(piece, precision, quantization))
         prepared(*piece.example_inputs)  # the observers of the weights look at them; the others know their range
         module: nn.Module = convert_pt2e(prepared)
     for part in module.modules():  # a traced module refuses eval()
@@ -71,8 +81,9 @@ def quantize_pt2e(piece: Piece, quantization: Quantization) -> nn.Module:
 class _FromRanges(Quantizer):  # type: ignore[misc]
     """Annotates the operators whose activations all have a range, given or handed on."""
 
-    def __init__(self, piece: Piece, quantization: Quantization) -> None:
-        self.piece, self.ranges, self.float_after = piece, quantization.ranges, quantization.float_after
+    def __init__(self, piece: Piece, precision: Precision, quantization: Quantization) -> None:
+        self.piece, self.dynamic = piece, precision == "int8-dynamic"
+        self.ranges, self.float_after = quantization.ranges, quantization.float_after
 
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
         """Mark what becomes int8, with the scale of each activation."""
@@ -85,8 +96,8 @@ class _FromRanges(Quantizer):  # type: ignore[misc]
         names = {node: name for name, node in nodes.items()}
         for node in model.graph.nodes:
             if node.target in _WEIGHTED:
-                _annotate_weighted(node, known, names)
-            elif node.target in _UNWEIGHTED:
+                _annotate_weighted(node, known, names, dynamic=self.dynamic)
+            elif node.target in _UNWEIGHTED and not self.dynamic:
                 _annotate_unweighted(node, known, last)
         return model
 
@@ -126,7 +137,9 @@ def _handed_on(node: fx.Node, known: Mapping[fx.Node, Range], last: Collection[f
         yield min(lows), max(highs)
 
 
-def _annotate_weighted(node: fx.Node, known: Mapping[fx.Node, Range], names: Mapping[fx.Node, str]) -> None:
+def _annotate_weighted(
+    node: fx.Node, known: Mapping[fx.Node, Range], names: Mapping[fx.Node, str], *, dynamic: bool
+) -> None:
     """A convolution or linear layer, with the ReLU behind it where there is one."""
     taken: Any = node.args[0]
     weight: Any = node.args[1]
@@ -140,12 +153,21 @@ def _annotate_weighted(node: fx.Node, known: Mapping[fx.Node, Range], names: Map
                 f"{node.name} is to be int8, but {names.get(tensor, tensor.name)} has no range. Give it one, or tap it "
                 "and give it one."
             )
-    inputs = {taken: _spec(known[taken]), weight: _WEIGHTS}
-    if made is node:
+    inputs = {taken: _FOUND_AS_IT_RUNS if dynamic else _spec(known[taken]), weight: _WEIGHTS}
+    if dynamic:
+        if not _is_depthwise(node):
+            _mark(node, inputs, None)
+    elif made is node:
         _mark(node, inputs, _spec(known[made]))
     else:
         _mark(node, inputs, None)
         _mark(made, {}, _spec(known[made]))
+
+
+def _is_depthwise(node: fx.Node) -> bool:
+    """A convolution of each channel apart, the first of a network too: XNNPACK has no dynamic kernel for these."""
+    weight: Any = node.args[1]
+    return node.target is not _ATEN.linear.default and weight.meta["val"].shape[1] == 1
 
 
 def _annotate_unweighted(node: fx.Node, known: Mapping[fx.Node, Range], last: Collection[fx.Node]) -> None:

@@ -11,19 +11,20 @@ import torch
 from torch import Tensor, fx
 
 from toolkit.lower.piece import Piece, Quantization
+from toolkit.specs.runtime import Precision
 
 
-def traced(piece: Piece, quantization: Quantization | None = None) -> torch.export.ExportedProgram:
-    """The program of a piece; with a quantization, of its int8 version.
+def traced(piece: Piece, precision: Precision, quantization: Quantization) -> torch.export.ExportedProgram:
+    """The program of a piece; of its quantized version where activations are to be `int8` or `int8-dynamic`.
 
     Raises:
         UserError: as `quantize_pt2e`.
     """
     module = piece.module
-    if quantization is not None:
+    if precision in ("int8", "int8-dynamic"):
         from toolkit.lower.pt2e import quantize_pt2e
 
-        module = quantize_pt2e(piece, quantization)
+        module = quantize_pt2e(piece, precision, quantization)
     graph = fx.Graph()
     inputs = tuple(graph.placeholder(name) for name in piece.input_names)
     result = graph.call_module("module", inputs)
