@@ -39,8 +39,12 @@ from toolkit.supernet.streaming import StreamingNet
 from toolkit.supernet.weights import load_weights
 
 GOLDEN_SEED = 1
-FLOAT_AFTER: dict[Mode, tuple[str, ...]] = {"clip": (), "frames": (), "stream": ("frequency_mean",)}
-"""Where int8 ends: a stream's time pooling divides by a count that int8 cannot hold."""
+FLOAT_AFTER: dict[Mode, tuple[str, ...]] = {
+    "clip": ("hidden",),
+    "frames": ("hidden",),
+    "stream": ("frequency_mean", "hidden"),
+}
+"""Where int8 ends: before the last layer, and at a stream's time pooling, which divides by a count too large for it."""
 QAT_PRECISION: Precision = "int8"
 _INT16_FULL_SCALE = 32_767
 

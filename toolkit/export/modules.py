@@ -20,6 +20,7 @@ from toolkit.supernet.static import StaticNet
 from toolkit.supernet.streaming import StreamingNet
 
 SAMPLES, SCORES, LOG_MEL, SAMPLES_BEFORE = "samples", "scores", "log_mel", "samples_before"
+FLOAT_TAP = "logits"
 NEXT = "next_"
 """A state input `x` of a `stream` file leaves as the output `next_x`."""
 
@@ -97,6 +98,9 @@ def _stream_piece(front_end: LogMel, net: StaticNet) -> Piece:
 def tap_ranges(piece: Piece, ranges: Mapping[str, Range]) -> dict[str, Range]:
     """The Run's ranges for the tensors of a piece; those of a stream's masks and state follow from them.
 
+    The logits get none: the last layer is small and stays float, for a step of int8 there is as large as what
+    thresholds tell apart.
+
     Raises:
         UserError: the Run lacks a range.
     """
@@ -105,6 +109,8 @@ def tap_ranges(piece: Piece, ranges: Mapping[str, Range]) -> dict[str, Range]:
     kept |= {f"waiting{n}": f"conv{n}" for n in range(1, len(ranges))}
     found = {}
     for name in (*(name for name in piece.input_names if name in kept), *piece.tap_names):
+        if name == FLOAT_TAP:
+            continue
         if name.startswith("mask"):
             found[name] = (0.0, 1.0)
         elif (source := (masked | kept).get(name, name)) in ranges:

@@ -78,7 +78,7 @@ def rounded_logits(net: StaticNet, ranges: Mapping[str, Range], frames: Tensor) 
     pooled = rounded("frequency_mean", channels_last(x).mean(2))
     x = rounded("pooled", rounded("time_max", pooled.amax(1)) + rounded("time_mean", pooled.mean(1)))
     x = rounded("hidden", functional.relu(functional.linear(x, _rounded_weight(net.hidden), net.hidden.bias)))
-    return rounded("logits", functional.linear(x, _rounded_weight(net.head), net.head.bias))
+    return functional.linear(x, net.head.weight, net.head.bias)  # stays float in the files too
 
 
 def _rounded_weight(layer: nn.Conv2d | nn.Linear) -> Tensor:

@@ -96,7 +96,7 @@ class _FromRanges(Quantizer):  # type: ignore[misc]
         names = {node: name for name, node in nodes.items()}
         for node in model.graph.nodes:
             if node.target in _WEIGHTED:
-                _annotate_weighted(node, known, names, dynamic=self.dynamic)
+                _annotate_weighted(node, known, last, names, dynamic=self.dynamic)
             elif node.target in _UNWEIGHTED and not self.dynamic:
                 _annotate_unweighted(node, known, last)
         return model
@@ -138,15 +138,21 @@ def _handed_on(node: fx.Node, known: Mapping[fx.Node, Range], last: Collection[f
 
 
 def _annotate_weighted(
-    node: fx.Node, known: Mapping[fx.Node, Range], names: Mapping[fx.Node, str], *, dynamic: bool
+    node: fx.Node,
+    known: Mapping[fx.Node, Range],
+    last: Collection[fx.Node],
+    names: Mapping[fx.Node, str],
+    *,
+    dynamic: bool,
 ) -> None:
     """A convolution or linear layer, with the ReLU behind it where there is one."""
     taken: Any = node.args[0]
     weight: Any = node.args[1]
     users = [user for user in node.users if user.op != "output"]
     made = users[0] if [user.target for user in users] == [_ATEN.relu.default] else node
-    if taken not in known and made not in known and node.target is _ATEN.linear.default:
-        return  # a matrix of the front end
+    in_float_part = taken in last or (taken not in known and node.target is _ATEN.linear.default)
+    if in_float_part and made not in known:
+        return  # behind the int8 part, or a matrix of the front end
     for tensor in (taken, made):
         if tensor not in known:
             raise UserError(

@@ -104,9 +104,7 @@ class StreamingNet(nn.Module):
 def _mask(x: Tensor, seen: Tensor, delay: int) -> Tensor:
     """Zeros [T, 1] where a frame of [1, C, T, F] lies before the signal, else ones: x[t] is frame seen + t - delay."""
     place = torch.tensor([float(frame) for frame in range(1 - delay, 1 - delay + x.shape[2])]) + seen
-    return (torch.clamp(2 * place - 1, -1, 1) * 0.5 + 0.5)[
-        :, None, None
-    ]  # XNNPACK clamps to -1 and 1, not 0 and 1
+    return (torch.clamp(2 * place - 1, -1, 1) * 0.5 + 0.5)[:, None, None]  # XNNPACK clamps to -1 and 1, not 0 and 1
 
 
 def feature_delay(subnet: Subnet, input_delay: int) -> int:
