@@ -63,10 +63,15 @@ def demo_scene(sample_rate_hz: int, seed: int) -> Scene:
 def _room(sample_rate_hz: int, rng: np.random.Generator) -> np.ndarray:
     """Noise falling by 3 dB an octave from 20 Hz on, at -54 dB, with a little hum of the mains; float32 [samples]."""
     samples = round(SCENE_S * sample_rate_hz)
-    spectrum = np.fft.rfft(rng.standard_normal(samples))
-    noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.fft.rfftfreq(samples, 1 / sample_rate_hz), 20.0)), samples)
-    noise *= 10 ** (-54 / 20) / np.sqrt(np.mean(np.square(noise)))
+    noise = pink_noise(samples, sample_rate_hz, -54, rng)
     times_s = np.arange(samples) / sample_rate_hz
     for hum_hz, level_db in ((50, -66), (100, -70), (150, -76)):
         noise += 10 ** (level_db / 20) * np.sin(2 * np.pi * hum_hz * times_s)
     return noise.astype(np.float32)
+
+
+def pink_noise(samples: int, sample_rate_hz: int, level_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise falling by 3 dB an octave from 20 Hz on, as a quiet room's; float64 [samples] at a level."""
+    spectrum = np.fft.rfft(rng.standard_normal(samples))
+    noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.fft.rfftfreq(samples, 1 / sample_rate_hz), 20.0)), samples)
+    return np.asarray(noise * (10 ** (level_db / 20) / np.sqrt(np.mean(np.square(noise)))))

@@ -1,8 +1,9 @@
 """A long scene of labelled clips with known events, as samples: what `stream` files and their decisions are judged on.
 
-Clips stand one after the other over quiet noise, each at a level of its own, with gaps in which a listener with a 10 s
-window forgets the last one. Decisions are fitted on other, mixed scenes (`toolkit.train.streams`); here a file is held
-against PyTorch on the same sound. Proved by tests/verify/test_scenes.py.
+Clips stand one after the other over a quiet room's noise (white noise is rain to a network that knows rain), each at a
+level of its own, with gaps in which a listener with a 10 s window forgets the last one. Decisions are fitted on other,
+mixed scenes (`toolkit.train.streams`); here a file is held against PyTorch on the same sound.
+Proved by tests/verify/test_scenes.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toolkit.audio.scene import pink_noise
 from toolkit.events.decoder import Decision, Event, EventDecoder
 from toolkit.frontend import LogMel
 from toolkit.specs.bundle import BundleManifest
@@ -53,7 +55,7 @@ def build_scene(
     rate = spec.sample_rate_hz
     chosen = sorted(rng.permutation(len(clips))[:MAX_CLIPS])
     rng.shuffle(chosen)
-    parts: list[np.ndarray] = [np.zeros(round(LEAD_SECONDS * rate), np.float32)]
+    parts = [pink_noise(round(LEAD_SECONDS * rate), rate, NOISE_DB, rng)]
     events: list[StreamEvent] = []
     at = len(parts[0])
     for index in chosen:
@@ -67,12 +69,13 @@ def build_scene(
         events += [
             StreamEvent(label, begin_s + spec.seconds(first), begin_s + spec.seconds(last + 1)) for label in labels
         ]
-        gap = np.zeros(round(rng.uniform(APART_SECONDS, APART_SECONDS + 2) * rate), np.float32)
-        parts += [part.astype(np.float32), gap]
-        at += len(part) + len(gap)
-    samples = np.concatenate(parts)
-    samples += rng.normal(0, 10 ** (NOISE_DB / 20), len(samples)).astype(np.float32)
-    return LabelledScene(np.clip(samples, -1, 1), tuple(events), rate)
+        gap = round(rng.uniform(APART_SECONDS, APART_SECONDS + 2) * rate)
+        noise = pink_noise(len(part) + gap, rate, NOISE_DB, rng)
+        noise[: len(part)] += part
+        parts.append(noise)
+        at += len(noise)
+    samples = np.concatenate(parts).clip(-1, 1).astype(np.float32)
+    return LabelledScene(samples, tuple(events), rate)
 
 
 def _gain(waveform: np.ndarray, rate: int, level_db: float) -> float:
