@@ -32,7 +32,9 @@ def test_files_are_found_by_what_they_are(folder: Path) -> None:
     manifest = open_bundle(folder)
     assert manifest.find().name == manifest.files[0].name
     assert manifest.find(mode="stream", precision="fp32").name == "stream-fp32.tflite"
-    with pytest.raises(UserError, match=r"frames .*clip int8, clip fp32, stream int8, stream fp32"):
+    with pytest.raises(
+        UserError, match=r"frames .*clip int8 tflite, clip fp32 tflite, stream int8 tflite, stream fp32 tflite"
+    ):
         manifest.find(mode="frames")
 
 
