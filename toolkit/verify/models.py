@@ -37,7 +37,7 @@ class CannotRunHereError(Exception):
 
 
 def open_model(path: Path, file: BundleFile) -> Model:
-    """Load a file for one thread.
+    """Load a file; TFLite and ONNX Runtime take one thread, ExecuTorch its own number.
 
     Raises:
         UserError: the runtime is not installed, or cannot run the file.
