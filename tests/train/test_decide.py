@@ -39,8 +39,9 @@ def examples() -> Examples:
         heard[:300] = log_mel(1, 300, number)[0, 0].numpy() + 20
         group = "a siren" if label == "Siren" else f"recording {number}"
         validation.append(Example(f"{number}", heard, (label,), group=group))
-    clips = tuple(Clip(Path("x"), "x", ("Dog",), "train", "x", 1) for _ in range(7))
-    return Examples(tuple(COUNTS), (), tuple(validation), clips, "0" * 16, 0)
+    trained = [Clip(Path("x"), "x", ("Dog",), "train", "x", 1) for _ in range(7)]
+    judged = [Clip(Path("x"), each.name, each.labels, "validation", each.group, 1) for each in validation]
+    return Examples(tuple(COUNTS), (), tuple(validation), (*trained, *judged), "0" * 16, 0)
 
 
 @pytest.fixture(scope="module")

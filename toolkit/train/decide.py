@@ -99,7 +99,7 @@ def decide(
                 smoothing_decisions=fit.shape.smoothing_decisions,
                 calibrated=fit.calibrated,
                 train_clips=examples.count(label, "train"),
-                validation_clips=positives,
+                validation_clips=examples.count(label, "validation"),
                 average_precision=precisions.get(column),
                 event_f1=best.event_f1,
                 false_alarms_per_hour=best.false_alarms_per_hour,
