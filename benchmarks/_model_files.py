@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from toolkit.audio.scene import demo_scene
-from toolkit.export.export import FLOAT_AFTER, GOLDEN_SEED, file_shape, load_subnet
-from toolkit.export.modules import NEXT, SAMPLES, SCORES, piece, tap_ranges
+from toolkit.export.export import GOLDEN_SEED, file_shape, load_subnet
+from toolkit.export.modules import NEXT, SAMPLES, SCORES, piece, quantization
 from toolkit.frontend import LogMel
 from toolkit.lower.formats import FORMATS, lower
-from toolkit.lower.piece import Piece, Quantization
+from toolkit.lower.piece import Piece
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
 from toolkit.specs.run import Run
@@ -73,9 +73,9 @@ def model_files(
     for mode in modes:
         with torch.no_grad():
             what = piece(mode, front_end, net)
-        quantization = Quantization(tap_ranges(what, run.result(subnet).ranges), FLOAT_AFTER[mode])
+        chosen = quantization(mode, what, run.result(subnet).ranges)
         for runtime in runtimes:
-            made = lower(runtime, what, precisions, quantization)
+            made = lower(runtime, what, precisions, chosen)
             for precision, model in zip(precisions, made, strict=True):
                 yield model_file(what, runtime, precision, mode, model)
 
@@ -121,6 +121,12 @@ class Scene:
         taken: Samples = self._twice[self._begin : self._begin + samples]
         self._begin = (self._begin + samples) % self._period
         return taken
+
+
+def hearing(file: ModelFile, front_end: FrontEndSpec) -> Callable[[], object]:
+    """One decision of a file, on the samples that follow."""
+    player, scene = Player(file), Scene(front_end)
+    return lambda: player.hear(scene.next(player.samples))
 
 
 @dataclass(frozen=True)

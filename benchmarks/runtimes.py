@@ -21,9 +21,9 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 from torch import nn
 
-from benchmarks._model_files import MODES, SUBNET, Player, Scene, Spent, medians, model_files
+from benchmarks._model_files import MODES, SUBNET, Scene, Spent, hearing, medians, model_files
 from toolkit.export.export import load_subnet
-from toolkit.export.modules import piece
+from toolkit.export.modules import SAMPLES, piece
 from toolkit.frontend import LogMel
 from toolkit.specs.errors import UserError
 from toolkit.specs.layer import Mode
@@ -92,15 +92,10 @@ def our_files() -> dict[str, Way]:
     front_end, space = run.manifest.front_end, run.manifest.space
     files = {file.name: file for file in model_files(run, space.parse(SUBNET), RUNTIMES)}
     files |= {SMALLEST: next(model_files(run, space.smallest, ["tflite"], ["stream"], ["int8"]))}
-    ways: dict[str, Way] = {}
-    for name, file in files.items():
-        player, scene = Player(file), Scene(front_end)
-
-        def hear(player: Player = player, scene: Scene = scene) -> object:
-            return player.hear(scene.next(player.samples))
-
-        ways[name] = hear, player.samples / front_end.sample_rate_hz
-    return ways
+    return {
+        name: (hearing(file, front_end), file.inputs[SAMPLES][1] / front_end.sample_rate_hz)
+        for name, file in files.items()
+    }
 
 
 def in_pytorch() -> dict[str, Way]:

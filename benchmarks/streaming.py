@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import torch
 
-from benchmarks._model_files import PRECISIONS, SUBNET, ModelFile, Player, Scene, medians, model_files
+from benchmarks._model_files import PRECISIONS, SUBNET, ModelFile, hearing, medians, model_files
 from toolkit.profile.counts import macs
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
@@ -78,12 +78,6 @@ def count_macs(run: Run, subnet: Subnet, mode: Mode) -> int:
     front_end = run.manifest.front_end
     layers = run.manifest.space.layers(subnet, front_end, len(run.manifest.labels), mode)
     return sum(macs(layer, front_end) for layer in layers)
-
-
-def hearing(file: ModelFile, front_end: FrontEndSpec) -> Callable[[], object]:
-    """One decision of a file, on the samples that follow."""
-    player, scene = Player(file), Scene(front_end)
-    return lambda: player.hear(scene.next(player.samples))
 
 
 def in_a_process_of_its_own(

@@ -14,7 +14,6 @@ from toolkit.verify.scenes import LabelledScene, build_scene, judge
 
 SPEC = FrontEndSpec()
 RATE = SPEC.sample_rate_hz
-WINDOW = 10 * RATE
 HOP_SECONDS = 0.96
 
 
@@ -32,7 +31,7 @@ def bursts(count: int) -> list[tuple[np.ndarray, tuple[str, ...]]]:
 @pytest.fixture(scope="module")
 def scene() -> LabelledScene:
     """Of six clips."""
-    return build_scene(bursts(6), SPEC, WINDOW)
+    return build_scene(bursts(6), SPEC)
 
 
 def test_events_stand_where_the_sound_is(scene: LabelledScene) -> None:
@@ -51,7 +50,7 @@ def test_events_keep_a_windows_distance(scene: LabelledScene) -> None:
     """So that a listener with a 10 s window can tell them apart, and a scene is the same each time it is made."""
     onsets = [event.onset_s for event in scene.events]
     assert min(np.diff(onsets)) > 10
-    assert np.array_equal(scene.samples, build_scene(bursts(6), SPEC, WINDOW).samples)
+    assert np.array_equal(scene.samples, build_scene(bursts(6), SPEC).samples)
     assert np.abs(scene.samples).max() <= 1
 
 

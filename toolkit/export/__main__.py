@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from toolkit.cli import json_option, needs, print_json, verb
+from toolkit.specs.runtime import Precision, Runtime
 
 if TYPE_CHECKING:
     from toolkit.specs.layer import Mode
-    from toolkit.specs.runtime import Precision, Runtime
 
 MODES: tuple[Mode, ...] = ("stream", "clip", "frames")
-RUNTIMES: tuple[Runtime, ...] = ("tflite", "executorch", "coreml", "onnx")
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights")
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 EVERY = "all"
 Name = TypeVar("Name", bound=str)
+
+
+def several(name: str, every: tuple[str, ...], default: tuple[str, ...], what: str) -> Callable[[Any], Any]:
+    """An option that takes any of some words, or all of them."""
+    choice = click.Choice((*every, EVERY))
+    return click.option(
+        f"--{name}", f"{name}s", type=choice, multiple=True, default=default, show_default=True, help=what
+    )
 
 
 @verb
@@ -26,33 +35,9 @@ Name = TypeVar("Name", bound=str)
 @click.option("--pick", "pick_file", type=click.Path(path_type=Path), help="Export this pick.")
 @click.option("--subnet", help="Export a subnet by its id, or `largest` or `smallest`.")
 @click.option("--run", "run_folder", type=click.Path(path_type=Path), help="Run folder.  [default: the committed Run]")
-@click.option(
-    "--mode",
-    "modes",
-    type=click.Choice((*MODES, EVERY)),
-    multiple=True,
-    default=("stream", "clip"),
-    show_default=True,
-    help="What one inference is; may be repeated.",
-)
-@click.option(
-    "--runtime",
-    "runtimes",
-    type=click.Choice((*RUNTIMES, EVERY)),
-    multiple=True,
-    default=("tflite",),
-    show_default=True,
-    help="Whose files; may be repeated.",
-)
-@click.option(
-    "--precision",
-    "precisions",
-    type=click.Choice((*PRECISIONS, EVERY)),
-    multiple=True,
-    default=("int8",),
-    show_default=True,
-    help="Of the classifier, where a runtime has it; may be repeated.",
-)
+@several("mode", MODES, ("stream", "clip"), "What one inference is; may be repeated.")
+@several("runtime", RUNTIMES, ("tflite",), "Whose files; may be repeated.")
+@several("precision", PRECISIONS, ("int8",), "Of the classifier, where a runtime has it; may be repeated.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

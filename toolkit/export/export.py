@@ -6,7 +6,7 @@ Proved by tests/export/test_export.py.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,11 +18,10 @@ from safetensors.numpy import save_file
 import toolkit
 from toolkit.audio.dataset import Dataset
 from toolkit.audio.scene import demo_scene
-from toolkit.export.modules import ClipModule, FramesModule, StreamModule, piece, tap_ranges
+from toolkit.export.modules import ClipModule, FramesModule, StreamModule, piece, quantization
 from toolkit.export.qat import quantization_aware, training_clips
 from toolkit.frontend import LogMel
 from toolkit.lower.formats import FORMATS, lower
-from toolkit.lower.piece import Quantization
 from toolkit.lower.tflite_metadata import with_audio_metadata
 from toolkit.lower.via_onnx2tf import lower_via_onnx2tf
 from toolkit.specs.bundle import GOLDEN, LABELS, MANIFEST, BundleFile, BundleManifest, TensorSpec
@@ -39,12 +38,6 @@ from toolkit.supernet.streaming import StreamingNet
 from toolkit.supernet.weights import load_weights
 
 GOLDEN_SEED = 1
-FLOAT_AFTER: dict[Mode, tuple[str, ...]] = {
-    "clip": ("hidden",),
-    "frames": ("hidden",),
-    "stream": ("frequency_mean", "hidden"),
-}
-"""Where int8 ends: before the last layer, and at a stream's time pooling, which divides by a count too large for it."""
 QAT_PRECISION: Precision = "int8"
 _INT16_FULL_SCALE = 32_767
 
@@ -157,7 +150,11 @@ def _parts(order: Order, front_end: LogMel, net: StaticNet, say: Say) -> list[tu
         return [(net, order.formats)]
     ranges = order.run.result(order.subnet).ranges
     learnt = quantization_aware(net, ranges, training_clips(order.qat_data, front_end, say), say)
-    rest = {runtime: tuple(each for each in held if each != QAT_PRECISION) for runtime, held in order.formats.items()}
+    rest = {
+        runtime: others
+        for runtime, held in order.formats.items()
+        if (others := tuple(each for each in held if each != QAT_PRECISION))
+    }
     rounded = {runtime: (QAT_PRECISION,) for runtime, held in order.formats.items() if QAT_PRECISION in held}
     return [(net, rest), (learnt, rounded)]
 
@@ -170,12 +167,11 @@ def _files(
     say("export", done, total)
     for mode, (net, formats) in itertools.product(order.modes, parts):
         what = piece(mode, front_end, net)
-        quantization = Quantization(tap_ranges(what, ranges), FLOAT_AFTER[mode])
+        leaving_float, results = quantization(mode, what, ranges), what.module(*what.example_inputs)
         for runtime, precisions in formats.items():
+            made: Iterable[bytes] = lower(runtime, what, precisions, leaving_float)
             if runtime == "tflite" and order.via == "onnx2tf":
-                made = iter((lower_via_onnx2tf(what),))
-            else:
-                made = lower(runtime, what, precisions, quantization)
+                made = [lower_via_onnx2tf(what)]
             for precision, lowered in zip(precisions, made, strict=True):
                 model = _for_mediapipe(order, lowered) if (runtime, mode) == ("tflite", "clip") else lowered
                 name = f"{mode}.{precision}{FORMATS[runtime].suffix}"
@@ -188,7 +184,7 @@ def _files(
                     precision=precision,
                     mode=mode,
                     inputs=_tensors(what.input_names, what.example_inputs, runtime),
-                    outputs=_tensors(what.output_names, what.module(*what.example_inputs), runtime),
+                    outputs=_tensors(what.output_names, results, runtime),
                     size_bytes=len(model),
                     sha256=sha256(folder / name),
                 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from toolkit.frontend import LogMel
-from toolkit.lower.piece import Piece
+from toolkit.lower.piece import Piece, Quantization
 from toolkit.specs.errors import UserError
 from toolkit.specs.layer import Mode
 from toolkit.specs.run import Range
@@ -21,6 +21,12 @@ from toolkit.supernet.streaming import StreamingNet
 
 SAMPLES, SCORES, LOG_MEL, SAMPLES_BEFORE = "samples", "scores", "log_mel", "samples_before"
 FLOAT_TAP = "logits"
+FLOAT_AFTER: dict[Mode, tuple[str, ...]] = {
+    "clip": ("hidden",),
+    "frames": ("hidden",),
+    "stream": ("frequency_mean", "hidden"),
+}
+"""Where int8 ends: before the last layer, and at a stream's time pooling, which divides by a count too large for it."""
 NEXT = "next_"
 """A state input `x` of a `stream` file leaves as the output `next_x`."""
 
@@ -68,10 +74,9 @@ class StreamModule(nn.Module):
 
 def piece(mode: Mode, front_end: LogMel, net: StaticNet) -> Piece:
     """What `lower` takes for one mode; the activations that int8 needs ranges for keep their names in the file."""
-    spec = front_end.spec
     if mode == "stream":
         return _stream_piece(front_end, net)
-    samples = torch.zeros(1, CLIP_SECONDS * spec.sample_rate_hz)
+    samples = torch.zeros(1, CLIP_SECONDS * front_end.spec.sample_rate_hz)
     log_mel = front_end(samples)
     names = tuple(net.taps(log_mel))
     if mode == "clip":
@@ -93,6 +98,11 @@ def _stream_piece(front_end: LogMel, net: StaticNet) -> Piece:
         (SCORES, LOG_MEL, *(NEXT + name for name in state_names)),
         names,
     )
+
+
+def quantization(mode: Mode, piece: Piece, ranges: Mapping[str, Range]) -> Quantization:
+    """Which part of a piece can leave float, from a Run's ranges; raises as `tap_ranges`."""
+    return Quantization(tap_ranges(piece, ranges), FLOAT_AFTER[mode])
 
 
 def tap_ranges(piece: Piece, ranges: Mapping[str, Range]) -> dict[str, Range]:

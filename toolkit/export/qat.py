@@ -20,6 +20,7 @@ from torch.nn import functional
 from toolkit.audio.clips import decode_all
 from toolkit.audio.dataset import Dataset
 from toolkit.frontend import LogMel
+from toolkit.lower.ranges import HIGHEST, LOWEST, SMALLEST_SCALE, int8_scale
 from toolkit.specs.errors import UserError
 from toolkit.specs.run import Range
 from toolkit.supernet.static import StaticNet, channels_last
@@ -27,7 +28,6 @@ from toolkit.train.features import log_mel
 
 STEPS, BATCH, CROP_FRAMES, LEARNING_RATE, SEED = 300, 16, 256, 1e-4, 1
 MAX_CLIPS = 500
-LOWEST, HIGHEST = -128, 127
 
 Say = Callable[[str, int, int], None]
 
@@ -65,9 +65,7 @@ def rounded_logits(net: StaticNet, ranges: Mapping[str, Range], frames: Tensor) 
     """Logits [B, L] of log-mel [B, 1, T, F] with weights and activations rounded as in int8, gradients as if not."""
 
     def rounded(name: str, x: Tensor) -> Tensor:
-        low, high = min(ranges[name][0], 0.0), max(ranges[name][1], 0.0)
-        scale = max((high - low) / (HIGHEST - LOWEST), 2.0**-20)
-        return torch.fake_quantize_per_tensor_affine(x, scale, round(LOWEST - low / scale), LOWEST, HIGHEST)
+        return torch.fake_quantize_per_tensor_affine(x, *int8_scale(ranges[name]), LOWEST, HIGHEST)
 
     x = rounded("scale", net.scale(frames))
     for number, conv in enumerate(net.convs, start=1):
@@ -84,7 +82,7 @@ def rounded_logits(net: StaticNet, ranges: Mapping[str, Range], frames: Tensor) 
 def _rounded_weight(layer: nn.Conv2d | nn.Linear) -> Tensor:
     """One scale for each channel that comes out."""
     weight = layer.weight
-    scales = weight.detach().abs().flatten(1).amax(1).clamp(min=2.0**-20) / HIGHEST
+    scales = weight.detach().abs().flatten(1).amax(1).clamp(min=SMALLEST_SCALE) / HIGHEST
     zeros = torch.zeros(len(scales), dtype=torch.int32)
     return torch.fake_quantize_per_channel_affine(weight, scales, zeros, 0, -HIGHEST, HIGHEST)
 

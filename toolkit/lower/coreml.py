@@ -19,15 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from toolkit.lower.converting import converting
 from toolkit.lower.piece import Piece, Quantization
-from toolkit.lower.traced import traced
+from toolkit.lower.traced import lower_each
 from toolkit.specs.runtime import Precision
 
 _PACKAGE = "model.mlpackage"
 _MANIFEST = "Manifest.json"
 _DATE = "com.github.apple.coremltools.conversion_date"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first day that a zip file knows
 
 
 def lower_coreml(piece: Piece, precisions: Sequence[Precision], quantization: Quantization) -> Iterator[bytes]:
@@ -36,11 +34,12 @@ def lower_coreml(piece: Piece, precisions: Sequence[Precision], quantization: Qu
     Raises:
         UserError: the libraries are missing, Core ML lacks an operator, or as `quantize_pt2e`.
     """
-    for precision in precisions:
-        # coremltools draws its progress bars on stderr, whatever it is told.
-        with converting("Core ML", type(piece.module).__name__), contextlib.redirect_stderr(io.StringIO()):
-            model = _package(_converted(traced(piece, precision, quantization), piece, precision))
-        yield model
+    return lower_each("Core ML", piece, precisions, quantization, _lowered)
+
+
+def _lowered(program: torch.export.ExportedProgram, piece: Piece, precision: Precision) -> bytes:
+    with contextlib.redirect_stderr(io.StringIO()):  # coremltools draws its progress bars there, whatever it is told
+        return _package(_converted(program, piece, precision))
 
 
 def _converted(program: torch.export.ExportedProgram, piece: Piece, precision: Precision) -> Any:
@@ -71,7 +70,7 @@ def _package(model: Any) -> bytes:
         data = sorted(path for path in (package / "Data").rglob("*") if path.is_file())
         for path in (package / _MANIFEST, *data):  # beside them lie notes for debuggers
             content = _without_date(path.read_bytes()) if path.suffix == ".mlmodel" else path.read_bytes()
-            entry = zipfile.ZipInfo(str(path.relative_to(folder)), _EPOCH)
+            entry = zipfile.ZipInfo(str(path.relative_to(folder)))  # of the first day that a zip knows
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)
     return held.getvalue()

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from toolkit.lower.converting import converting
 from toolkit.lower.piece import Piece, Quantization
-from toolkit.lower.traced import traced
+from toolkit.lower.traced import lower_each
 from toolkit.specs.runtime import Precision
 
 
@@ -22,13 +21,10 @@ def lower_executorch(piece: Piece, precisions: Sequence[Precision], quantization
     Raises:
         UserError: the libraries are missing, ExecuTorch lacks an operator, or as `quantize_pt2e`.
     """
-    for precision in precisions:
-        with converting("ExecuTorch", type(piece.module).__name__):
-            model = _lowered(traced(piece, precision, quantization), precision)
-        yield model
+    return lower_each("ExecuTorch", piece, precisions, quantization, _lowered)
 
 
-def _lowered(program: torch.export.ExportedProgram, precision: Precision) -> bytes:
+def _lowered(program: torch.export.ExportedProgram, _: Piece, precision: Precision) -> bytes:
     from executorch.backends.xnnpack.partition import config, xnnpack_partitioner
     from executorch.exir import to_edge_transform_and_lower
 

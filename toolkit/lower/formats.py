@@ -21,25 +21,18 @@ class Format:
         suffix: of file names.
         precisions: that it can hold, the float one first.
         channels_last: whether a tensor [B, C, T, F] enters and leaves as [B, T, F, C].
-        libraries: distributions that decide what is in a file.
     """
 
     suffix: str
     precisions: tuple[Precision, ...]
-    libraries: tuple[str, ...]
     channels_last: bool = False
 
 
 FORMATS: dict[Runtime, Format] = {
-    "tflite": Format(
-        ".tflite",
-        ("fp32", "fp16", "int8", "int8-dynamic"),
-        ("ai-edge-litert", "ai-edge-quantizer", "litert-torch", "torch"),
-        channels_last=True,
-    ),
-    "executorch": Format(".pte", ("fp32", "int8", "int8-dynamic"), ("executorch", "torch", "torchao")),
-    "coreml": Format(".mlpackage.zip", ("fp16", "int8-weights", "int8"), ("coremltools", "torch", "torchao")),
-    "onnx": Format(".onnx", ("fp32", "int8"), ("onnx", "onnxscript", "torch", "torchao")),
+    "tflite": Format(".tflite", ("fp32", "fp16", "int8", "int8-dynamic"), channels_last=True),
+    "executorch": Format(".pte", ("fp32", "int8", "int8-dynamic")),
+    "coreml": Format(".mlpackage.zip", ("fp16", "int8-weights", "int8")),
+    "onnx": Format(".onnx", ("fp32", "int8")),
 }
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
-from toolkit.lower.converting import converting
 from toolkit.lower.piece import Piece, Quantization
-from toolkit.lower.traced import traced
+from toolkit.lower.traced import lower_each
 from toolkit.specs.runtime import Precision
 
 OPSET = 18
@@ -27,13 +26,10 @@ def lower_onnx(piece: Piece, precisions: Sequence[Precision], quantization: Quan
     Raises:
         UserError: the libraries are missing, ONNX lacks an operator, or as `quantize_pt2e`.
     """
-    for precision in precisions:
-        with converting("ONNX", type(piece.module).__name__):
-            model = _lowered(traced(piece, precision, quantization), piece)
-        yield model
+    return lower_each("ONNX", piece, precisions, quantization, _lowered)
 
 
-def _lowered(program: torch.export.ExportedProgram, piece: Piece) -> bytes:
+def _lowered(program: torch.export.ExportedProgram, piece: Piece, _: Precision) -> bytes:
     import onnx_ir.passes.common
     import onnxscript.optimizer
 

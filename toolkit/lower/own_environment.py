@@ -102,18 +102,16 @@ class OwnEnvironment:
         )
 
     def _commands(self, python: str, installer: Installer | None) -> list[list[str]]:
-        made, lock = str(self.folder), str(self.lock)
+        made, inside, lock = str(self.folder), str(self.folder / "bin" / "python"), str(self.lock)
         locked = ["--quiet", "--no-deps", "--require-hashes", "--requirement", lock]
         uv = _find("uv") if installer != "pip" else None
         if uv is not None:
-            inside = str(self.folder / "bin" / "python")
             return [
                 [uv, "venv", "--quiet", "--no-project", "--python", python, made],
                 [uv, "pip", "install", "--python", inside, *locked],
             ]
         if installer == "uv":
             raise UserError("uv was not found. Install it with: pip install uv")
-        inside = str(self.folder / "bin" / "python")
         return [
             [python, "-m", "venv", made],
             [inside, "-m", "pip", "install", "--disable-pip-version-check", *locked],

@@ -8,8 +8,6 @@ tflite_quantize. Proved by tests/lower/test_pt2e.py.
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -25,6 +23,7 @@ from torchao.quantization.pt2e.quantizer import (
 )
 
 from toolkit.lower.piece import Piece, Quantization, Range
+from toolkit.lower.ranges import HIGHEST, LOWEST, SMALLEST_SCALE, by_tensor, find, int8_scale, joined
 from toolkit.specs.errors import UserError
 from toolkit.specs.runtime import Precision
 
@@ -42,23 +41,21 @@ _KEEPS_RANGE = frozenset(
         _ATEN.view.default,
     }
 )
-_STEPS, _LOWEST, _HIGHEST = 255, -128, 127
-_SMALLEST_SCALE = 2.0**-20
 _WEIGHTS = QuantizationSpec(
     dtype=torch.int8,
-    quant_min=-_HIGHEST,
-    quant_max=_HIGHEST,
+    quant_min=-HIGHEST,
+    quant_max=HIGHEST,
     qscheme=torch.per_channel_symmetric,
     ch_axis=0,
-    observer_or_fake_quant_ctr=PerChannelMinMaxObserver.with_args(eps=_SMALLEST_SCALE),
+    observer_or_fake_quant_ctr=PerChannelMinMaxObserver.with_args(eps=SMALLEST_SCALE),
 )
 _FOUND_AS_IT_RUNS = QuantizationSpec(
     dtype=torch.int8,
-    quant_min=_LOWEST,
-    quant_max=_HIGHEST,
+    quant_min=LOWEST,
+    quant_max=HIGHEST,
     qscheme=torch.per_tensor_affine,
     is_dynamic=True,
-    observer_or_fake_quant_ctr=PlaceholderObserver.with_args(eps=_SMALLEST_SCALE),
+    observer_or_fake_quant_ctr=PlaceholderObserver.with_args(eps=SMALLEST_SCALE),
 )
 
 
@@ -88,8 +85,8 @@ class _FromRanges(Quantizer):  # type: ignore[misc]
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
         """Mark what becomes int8, with the scale of each activation."""
         nodes = self._named(model.graph)
-        known = {_find(name, nodes): _checked(name, given) for name, given in self.ranges.items()}
-        last = {_find(name, nodes) for name in self.float_after}
+        known = by_tensor(self.ranges, nodes, "graph")
+        last = {find(name, nodes, "graph") for name in self.float_after}
         for node in model.graph.nodes:
             for handed in _handed_on(node, known, last):
                 known.setdefault(node, handed)
@@ -111,30 +108,13 @@ class _FromRanges(Quantizer):  # type: ignore[misc]
         return named | dict(zip((*self.piece.output_names, *self.piece.tap_names), results, strict=True))
 
 
-def _find(name: str, nodes: Mapping[str, fx.Node]) -> fx.Node:
-    if name in nodes:
-        return nodes[name]
-    near = difflib.get_close_matches(name, nodes, n=1)
-    hint = f"Did you mean {near[0]}?" if near else "Name it as an input, output or tap of the piece."
-    raise UserError(f"there is no tensor {name} in the graph to give a range to. {hint}")
-
-
-def _checked(name: str, given: Range) -> Range:
-    if math.isfinite(given[0]) and math.isfinite(given[1]) and given[0] <= given[1]:
-        return given
-    raise UserError(
-        f"the range of {name} is {given[0]} to {given[1]}, expected finite, rising numbers. Measure it anew."
-    )
-
-
 def _handed_on(node: fx.Node, known: Mapping[fx.Node, Range], last: Collection[fx.Node]) -> Iterator[Range]:
     """The range of a node that holds values of known ones."""
     taken: Any = node.args[0] if node.args else None
     if node.target in _KEEPS_RANGE and taken in known and taken not in last:
         yield known[taken]
     elif node.target is _ATEN.cat.default and all(part in known for part in taken):
-        lows, highs = zip(*(known[part] for part in taken), strict=True)
-        yield min(lows), max(highs)
+        yield joined(known[part] for part in taken)
 
 
 def _annotate_weighted(
@@ -189,14 +169,12 @@ def _mark(node: fx.Node, inputs: dict[fx.Node, Any], output: Any) -> None:
 
 
 def _spec(given: Range) -> Any:
-    """Scale and zero point of a range, zero included."""
-    low, high = min(given[0], 0.0), max(given[1], 0.0)
-    scale = max((high - low) / _STEPS, _SMALLEST_SCALE)
+    scale, zero_point = int8_scale(given)
     return FixedQParamsQuantizationSpec(
         dtype=torch.int8,
         scale=scale,
-        zero_point=max(_LOWEST, min(_HIGHEST, round(_LOWEST - low / scale))),
-        quant_min=_LOWEST,
-        quant_max=_HIGHEST,
+        zero_point=zero_point,
+        quant_min=LOWEST,
+        quant_max=HIGHEST,
         qscheme=torch.per_tensor_affine,
     )

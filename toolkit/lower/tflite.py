@@ -57,15 +57,15 @@ def lower_tflite_many(pieces: Sequence[Piece]) -> list[bytes]:
 
 
 def _converted(pieces: Sequence[Piece]) -> bytes:
-    examples = tuple(_channels_last(tensor) for piece in pieces for tensor in piece.example_inputs)
+    examples = tuple(channels_last(tensor) for piece in pieces for tensor in piece.example_inputs)
     modules = ", ".join(sorted({type(piece.module).__name__ for piece in pieces}))
     with converting("TFLite", modules):
         import litert_torch
 
-        return bytes(litert_torch.convert(_SideBySide(pieces).eval(), examples).model_content())
+        return bytes(litert_torch.convert(SideBySide(pieces).eval(), examples).model_content())
 
 
-class _SideBySide(nn.Module):
+class SideBySide(nn.Module):
     """Pieces in one graph, each with inputs and outputs of its own, channels last at the boundary."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
@@ -75,6 +75,7 @@ class _SideBySide(nn.Module):
         self.results = [len(piece.output_names) + len(piece.tap_names) for piece in pieces]
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The inputs of all pieces, one after the other, to their outputs and taps."""
         rest = iter(tensors)
         results: list[Tensor] = []
         for part, inputs, expected in zip(self.parts, self.inputs, self.results, strict=True):
@@ -82,11 +83,12 @@ class _SideBySide(nn.Module):
             returned = result if isinstance(result, tuple) else (result,)
             if len(returned) != expected:
                 raise ValueError(f"{type(part).__name__} returned {len(returned)} tensors for {expected} names")
-            results += (_channels_last(tensor) for tensor in returned)
+            results += (channels_last(tensor) for tensor in returned)
         return tuple(results)
 
 
-def _channels_last(tensor: Tensor) -> Tensor:
+def channels_last(tensor: Tensor) -> Tensor:
+    """[B, C, T, F] as [B, T, F, C]; other shapes as they are."""
     return tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor
 
 

@@ -21,7 +21,6 @@ from toolkit.lower.converting import converting
 METADATA, LABEL_FILE = "TFLITE_METADATA", "labels.txt"
 _IDENTIFIER = b"M001"  # Source: mediapipe/tasks/metadata/metadata_schema.fbs, as the next line
 _MIN_PARSER_VERSION = "1.3.0"  # the first that knows AudioProperties
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name
 _UNIX, _READABLE = 3, 0o644 << 16
 
 
@@ -103,7 +102,7 @@ def _described(schema: Any, waveform: Any, scores: Any, name: str, description: 
 
 def _with_file(model: bytes, name: str, text: str) -> bytes:
     """The model with a zip behind it that holds one file as it is: MediaPipe reads no compressed ones."""
-    entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
+    entry = zipfile.ZipInfo(name)  # of the first moment that a zip can name
     entry.create_system, entry.external_attr = _UNIX, _READABLE  # whatever system this is
     whole = BytesIO(model)
     with zipfile.ZipFile(whole, "a", zipfile.ZIP_STORED) as archive:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.lower.converting import converting
 from toolkit.lower.piece import Quantization, Range
-from toolkit.specs.errors import UserError
 from toolkit.specs.runtime import Precision
 
 
@@ -30,14 +30,10 @@ def quantize_tflite(model: bytes, precision: Precision, quantization: Quantizati
         UserError: the library is missing, a name is not in the file, a range is not finite and rising, or a tensor
             in the int8 part has no range.
     """
-    try:
+    with converting(precision, "the model"):
         from ai_edge_quantizer import model_modifier, params_generator
 
         from toolkit.lower import tflite_file, tflite_ranges
-    except ImportError as error:
-        raise UserError(
-            f"making {precision} files needs {error.name}. Install it with: pip install 'aec-toolkit[export]'"
-        ) from error
     tree = tflite_file.read(model)
     tensors = tree.subgraphs[0].tensors
     given = tflite_ranges.by_index(tree, quantization.ranges)

@@ -5,8 +5,6 @@ Not the quantizer: that is tflite_quantize. Proved by tests/lower/test_tflite_qu
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -14,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from toolkit.lower import tflite_file
 from toolkit.lower.piece import Range
+from toolkit.lower.ranges import by_tensor, joined
 from toolkit.specs.errors import UserError
 
 _KEEPS_RANGE = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D", "SLICE", "STRIDED_SLICE", "PAD"})
@@ -28,16 +27,7 @@ def by_index(tree: Any, ranges: Mapping[str, Range]) -> dict[int, Range]:
         UserError: a name is not in the file, or a range is not finite and rising.
     """
     indices = {tensor.name.decode(): index for index, tensor in enumerate(tree.subgraphs[0].tensors)}
-    for name, (low, high) in ranges.items():
-        if name not in indices:
-            near = difflib.get_close_matches(name, indices, n=1)
-            hint = f"Did you mean {near[0]}?" if near else "Name it as an input, output or tap of the piece."
-            raise UserError(f"there is no tensor {name} in the TFLite file to give a range to. {hint}")
-        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-            raise UserError(
-                f"the range of {name} is {low} to {high}, expected finite, rising numbers. Measure it anew."
-            )
-    return {indices[name]: (float(low), float(high)) for name, (low, high) in ranges.items()}
+    return by_tensor(ranges, indices, "TFLite file")
 
 
 def handed_on(tree: Any, given: Mapping[int, Range], last: Collection[int]) -> dict[int, Range]:
@@ -54,8 +44,7 @@ def handed_on(tree: Any, given: Mapping[int, Range], last: Collection[int]) -> d
         if name in tflite_file.MOVES_VALUES | _KEEPS_RANGE and operator.inputs[0] in known.keys() - set(last):
             known.setdefault(operator.outputs[0], known[operator.inputs[0]])
         elif name == "CONCATENATION" and known.keys() >= set(operator.inputs):
-            lows, highs = zip(*(known[index] for index in operator.inputs), strict=True)
-            known.setdefault(operator.outputs[0], (min(lows), max(highs)))
+            known.setdefault(operator.outputs[0], joined(known[index] for index in operator.inputs))
     return known
 
 

@@ -5,13 +5,18 @@ Proved by tests/lower/test_formats.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
+from toolkit.lower.converting import converting
 from toolkit.lower.piece import Piece, Quantization
 from toolkit.specs.runtime import Precision
+
+Make = Callable[[torch.export.ExportedProgram, Piece, Precision], bytes]
+"""A format's own step: a program becomes a file."""
 
 
 def traced(piece: Piece, precision: Precision, quantization: Quantization) -> torch.export.ExportedProgram:
@@ -31,6 +36,20 @@ def traced(piece: Piece, precision: Precision, quantization: Quantization) -> to
     graph.output(graph.call_function(_outputs, (result, len(piece.output_names))))
     with torch.no_grad():
         return torch.export.export(fx.GraphModule({"module": module}, graph), piece.example_inputs)
+
+
+def lower_each(
+    target: str, piece: Piece, precisions: Sequence[Precision], quantization: Quantization, make: Make
+) -> Iterator[bytes]:
+    """A `target` file of a piece for each precision, made of its program.
+
+    Raises:
+        UserError: as `converting` and `traced`.
+    """
+    for precision in precisions:
+        with converting(target, type(piece.module).__name__):
+            model = make(traced(piece, precision, quantization), piece, precision)
+        yield model
 
 
 def _outputs(result: Any, count: int) -> tuple[Tensor, ...]:

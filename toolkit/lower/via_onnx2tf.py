@@ -12,13 +12,11 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor, nn
 
 from toolkit.lower.onnx import lower_onnx
 from toolkit.lower.own_environment import OwnEnvironment, last_line
 from toolkit.lower.piece import Piece, Quantization
+from toolkit.lower.tflite import SideBySide, channels_last
 from toolkit.specs.errors import UserError
 
 ONNX2TF = OwnEnvironment("onnx2tf", Path(__file__).with_name("onnx2tf.txt"), python=(3, 11))
@@ -36,11 +34,9 @@ def lower_via_onnx2tf(piece: Piece) -> bytes:
     Raises:
         UserError: as `lower_onnx` and `tflite_of_onnx`.
     """
-    module = _ChannelsLast(piece).eval()
-    examples = tuple(_to_last(tensor) for tensor in piece.example_inputs)
-    (model,) = lower_onnx(
-        Piece(module, examples, piece.input_names, piece.output_names), ("fp32",), Quantization(ranges={})
-    )
+    module = SideBySide([piece]).eval()
+    examples = tuple(channels_last(tensor) for tensor in piece.example_inputs)
+    (model,) = lower_onnx(Piece(module, examples, piece.input_names, piece.output_names), ("fp32",), Quantization())
     return tflite_of_onnx(model, piece.input_names, piece.output_names)
 
 
@@ -86,20 +82,3 @@ def _reason(stdout: str, stderr: str) -> str:
     if failed := _FAILED_OPERATOR.search(said):
         return f"it failed at the operator {failed[1]}"
     return last_line(said)
-
-
-class _ChannelsLast(nn.Module):
-    """A piece without its taps, whose inputs and outputs [B, C, T, F] stand as [B, T, F, C]."""
-
-    def __init__(self, piece: Piece) -> None:
-        super().__init__()
-        self.inner, self.outputs = piece.module, len(piece.output_names)
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        result: Any = self.inner(*(each.permute(0, 3, 1, 2) if each.dim() == 4 else each for each in tensors))
-        results = result if isinstance(result, tuple) else (result,)
-        return tuple(_to_last(each) for each in results[: self.outputs])
-
-
-def _to_last(tensor: Tensor) -> Tensor:
-    return tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor

@@ -17,13 +17,13 @@ from toolkit.verify.models import unzip_package
 
 IOS_17 = 8
 """Specification version of packages that iOS 17 and macOS 14 load."""
+_QUANTIZED = frozenset({"constexpr_affine_dequantize", "quantize", "dequantize"})
 _MARKS: dict[Precision, frozenset[str]] = {
     "fp32": frozenset(),
     "fp16": frozenset(),
     "int8-weights": frozenset({"constexpr_affine_dequantize"}),
-    "int8": frozenset({"constexpr_affine_dequantize", "quantize", "dequantize"}),
+    "int8": _QUANTIZED,
 }
-_QUANTIZED = frozenset({"constexpr_affine_dequantize", "quantize", "dequantize"})
 
 
 def check_package(path: Path, file: BundleFile) -> Iterator[str]:

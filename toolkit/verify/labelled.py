@@ -68,7 +68,7 @@ class Labelled:
         heard = [(item.waveform[:size], item.clip) for item in decoded]
         self.windows = [np.pad(waveform, (0, size - len(waveform))) for waveform, _ in heard]
         self.targets = _targets((clip for _, clip in heard), manifest.labels)
-        self.scene = build_scene([(waveform, clip.labels) for waveform, clip in heard], manifest.front_end, size)
+        self.scene = build_scene([(waveform, clip.labels) for waveform, clip in heard], manifest.front_end)
         self.pytorch = pytorch
         self._scores: dict[Mode, Scores] = {}
         self._listened: Scores | None = None

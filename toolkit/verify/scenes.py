@@ -19,7 +19,7 @@ from toolkit.frontend import LogMel
 from toolkit.specs.bundle import BundleManifest
 from toolkit.specs.certificate import EventScore
 from toolkit.specs.front_end import FrontEndSpec
-from toolkit.train.event_counts import COLLAR_DECISIONS, library_hits
+from toolkit.train.event_counts import Timing, library_hits
 from toolkit.train.features import log_mel
 from toolkit.train.metrics import Scores
 from toolkit.train.streams import APART_SECONDS, StreamEvent, event_span, without_padding
@@ -46,9 +46,7 @@ class LabelledScene:
         return len(self.samples) / self.sample_rate_hz / 3600
 
 
-def build_scene(
-    clips: Sequence[tuple[np.ndarray, Sequence[str]]], spec: FrontEndSpec, clip_samples: int
-) -> LabelledScene:
+def build_scene(clips: Sequence[tuple[np.ndarray, Sequence[str]]], spec: FrontEndSpec) -> LabelledScene:
     """At most `MAX_CLIPS` clips, waveforms [S] and their labels, drawn and placed the same each time."""
     rng = np.random.default_rng(SEED)
     front_end = LogMel(spec)
@@ -59,7 +57,7 @@ def build_scene(
     events: list[StreamEvent] = []
     at = len(parts[0])
     for index in chosen:
-        waveform, labels = clips[index][0][:clip_samples], clips[index][1]
+        waveform, labels = clips[index]
         heard = without_padding(log_mel(front_end, waveform).astype(np.float32), spec) if len(waveform) else None
         if heard is None or not len(heard):
             continue
@@ -89,12 +87,13 @@ def _gain(waveform: np.ndarray, rate: int, level_db: float) -> float:
 def judge(scores: Scores, scene: LabelledScene, manifest: BundleManifest) -> EventScore:
     """Event-based F1 and false alarms of decisions on scores [D, L], means over the calibrated labels that occur.
 
-    An event hits a true one of its label when it begins within `COLLAR_DECISIONS` hops of its onset, and is a false
+    An event hits a true one of its label when it begins within the collar of `Timing` of its onset, and is a false
     alarm when it touches none, the collar added at both ends.
     """
-    decoder = EventDecoder(manifest.decisions, manifest.window_samples, manifest.hop_samples, scene.sample_rate_hz)
+    rate = scene.sample_rate_hz
+    decoder = EventDecoder(manifest.decisions, manifest.window_samples, manifest.hop_samples, rate)
     told = list(_told(decoder, scores, manifest.hop_samples))
-    collar_s = COLLAR_DECISIONS * manifest.hop_samples / scene.sample_rate_hz
+    collar_s = Timing(manifest.window_samples, manifest.hop_samples, rate, len(scene.samples)).collar_s
     occurring = {event.label for event in scene.events}
     labels = [rule.label for rule in manifest.decisions if rule.calibrated]
     f1s, alarms = [], 0

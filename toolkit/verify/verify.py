@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from toolkit.audio.dataset import Dataset
 from toolkit.export.export import load_subnet, stream_scores, to_float
-from toolkit.export.modules import ClipModule, FramesModule
+from toolkit.export.modules import ClipModule
 from toolkit.frontend import LogMel
 from toolkit.listen.steps import make_step
 from toolkit.specs.bundle import GOLDEN, BundleFile, BundleManifest, open_bundle
@@ -71,9 +71,7 @@ class Reference:
         waveform = torch.from_numpy(samples)[None]
         if mode == "stream":
             return stream_scores(self.front_end, self.net, waveform)
-        with torch.no_grad():
-            if mode == "frames":
-                return np.asarray(FramesModule(self.net)(self.front_end(waveform))[0].numpy())
+        with torch.no_grad():  # a `frames` file is given the front end's log-mel, so the same is wanted of it
             return np.asarray(ClipModule(self.front_end, self.net)(waveform)[0].numpy())
 
     def log_mel(self, samples: np.ndarray) -> np.ndarray:
@@ -145,9 +143,8 @@ def _certified(
     if file.runtime == "coreml":
         blank = blank.model_copy(update={"faults": tuple(check_package(folder / file.name, file))})
     try:
-        Recipient(folder, manifest, file, reference).scores(
-            samples
-        )  # loads the runtime, which is not the file's to pay
+        # The first loads the runtime, whose memory is not the file's.
+        Recipient(folder, manifest, file, reference).scores(samples)
         with measured_peak() as peak:
             recipient = Recipient(folder, manifest, file, reference)
             found = recipient.scores(samples)
