@@ -17,7 +17,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from sklearn.metrics import average_precision_score
 
-from tests.tiny_bundle import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Floats, Played, copy_run, export_verb, sounds
+from tests.tiny_bundle import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, Floats, Played, copy_run, export_verb, sounds
 from tests.verify.verbs import certified, state_true_hashes, verify_verb
 from toolkit.export.export import load_subnet
 from toolkit.frontend import LogMel
@@ -26,6 +26,7 @@ from toolkit.specs.bundle import BundleManifest
 from toolkit.specs.certificate import LabelledScore
 from toolkit.specs.files import sha256
 from toolkit.specs.run import Run, write_results
+from toolkit.verify.verify import Recipient, Reference
 
 pytestmark = pytest.mark.xdist_group("bundle")
 
@@ -89,6 +90,16 @@ def data(tmp_path_factory: pytest.TempPathFactory, pytorch: Callable[[Floats], F
         csv.writer(file).writerows([("path", "labels", "split"), *rows])
     names = list(windows)
     return Data(folder, list(windows.values()), [n in alarms for n in names], [n in sirens for n in names])
+
+
+@pytest.fixture(scope="module")
+def frames_bundle(calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that takes log-mel."""
+    out = tmp_path_factory.mktemp("frames-out")
+    arguments = ("--subnet", "smallest", "--mode", "frames", "--precision", "fp32")
+    done = export_verb(*arguments, "--run", calibrated_run, "--out", out)
+    assert done.exit_code == 0, done.output
+    return out / "bundles" / "smallest"
 
 
 @pytest.fixture(scope="module")
@@ -198,16 +209,34 @@ def test_with_data_map_before_and_after_is_scikit_learns(
             assert file.faults == ()
         if name.startswith("clip"):
             assert labelled.pytorch == pytest.approx(1.0)
-            assert file.listening is None
-        else:
-            assert file.listening is not None
-            assert file.listening.events == sum(data.alarms) + sum(data.sirens)
+        assert file.listening is not None
+        assert file.listening.events == sum(data.alarms) + sum(data.sirens)
+        if "fp32" in name:
+            assert file.listening.file == file.listening.pytorch
     clip, stream = (files[name].labelled for name in ("clip.fp32.tflite", "stream.fp32.tflite"))
     assert clip is not None
     assert stream is not None
     assert certificate.window_points == pytest.approx(100 * (clip.pytorch - stream.pytorch))
     before = [file.labelled.pytorch if file.labelled else None for file in certificate.files]
     assert (before[0], before[2]) == (before[1], before[3])
+
+
+def test_every_mode_decides_hop_by_hop(
+    bundle: Path, calibrated_run: Path, frames_bundle: Path, pytorch: Callable[[Floats], Floats]
+) -> None:
+    """After each hop, `clip` and `frames` files score the last 10 s, zeros before the sound, as PyTorch does."""
+    sound, hops = sounds(seconds=15)["late"], 15
+    padded = np.concatenate((np.zeros(WINDOW_SAMPLES, np.float32), sound))
+    ends = [WINDOW_SAMPLES + hop * HOP_SAMPLES for hop in range(1, hops + 1)]
+    wanted = np.stack([pytorch(padded[end - WINDOW_SAMPLES : end]) for end in ends])
+    assert np.ptp(wanted, axis=0).max() > 1e-3
+    for folder, mode in ((bundle, "clip"), (frames_bundle, "frames")):
+        manifest = BundleManifest.load(folder / "manifest.json")
+        (file,) = (each for each in manifest.files if each.name == f"{mode}.fp32.tflite")
+        reference = Reference(Run.open(calibrated_run), manifest)
+        heard = sound[: hops * HOP_SAMPLES]
+        assert np.allclose(reference.decisions(file.mode, heard), wanted, atol=1e-6)
+        assert np.allclose(Recipient(folder, manifest, file, reference).decisions(heard), wanted, atol=1e-4)
 
 
 def test_another_split_can_be_named(bundle: Path, calibrated_run: Path, data: Data) -> None:

@@ -70,7 +70,7 @@ class FileCertificate(Part):
     """Operators outside these parts, and how often."""
     labelled: LabelledScore | None = None
     listening: Listening | None = None
-    """Of `stream` files."""
+    """With a decision after each hop, whatever the mode."""
     faults: tuple[str, ...] = ()
     """Bars that were missed; none when the file passed."""
 

@@ -1,6 +1,6 @@
 """`StaticNet`: one subnet cut out of the supernet, batch norm folded, ready for a converter.
 
-Scores a whole window at once; `toolkit.supernet.streaming` runs the same layers chunk by chunk.
+Scores a whole window at once; `toolkit.supernet.streaming` runs the same lines chunk by chunk, with other `Borders`.
 Axis letters: B batch, C channels, T frames, F mel bins, L labels. Proved by tests/supernet/test_static.py.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +64,38 @@ class AveragePool(nn.Module):
         return functional.avg_pool2d(x, 2)
 
 
+class Borders(Protocol):
+    """What stands at the first and last frame of what a layer is given."""
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """The scaled log-mel [B, 1, T, F] as the first convolution takes it."""
+        ...
+
+    def convolved(self, number: int, conv: Conv, x: Tensor) -> dict[str, Tensor]:
+        """Taps of a convolution of [B, C, T, F]: its result as `conv{number}`, and what led to it."""
+        ...
+
+    def paired(self, number: int, x: Tensor) -> Tensor:
+        """[B, C, T, F] after convolution `number`, from the frame on that a pooling pairs with the next."""
+        ...
+
+
+class ZeroBorders:
+    """Zeros stand before the first frame and after the last: a whole signal, or a window alone."""
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """As it is."""
+        return x
+
+    def convolved(self, number: int, conv: Conv, x: Tensor) -> dict[str, Tensor]:
+        """As many frames as there were."""
+        return {f"conv{number}": conv(x)}
+
+    def paired(self, number: int, x: Tensor) -> Tensor:
+        """As it is: the first frame and the second are a pair."""
+        return x
+
+
 class StaticNet(nn.Module):
     """One subnet with weights of its own.
 
@@ -115,16 +148,22 @@ class StaticNet(nn.Module):
 
     def taps(self, log_mel: Tensor) -> dict[str, Tensor]:
         """Every activation that is quantized, by name, in the order they are computed."""
-        x = self.scale(log_mel)
-        taps = {"scale": x}
-        for number, conv in enumerate(self.convs, start=1):
-            x = taps[f"conv{number}"] = conv(x)
-            if number in self.pool_after:
-                x = self.pool(x)
-        frames = taps["frequency_mean"] = channels_last(x).mean(2)
+        taps = self.frame_taps(log_mel, ZeroBorders())
+        frames = taps["frequency_mean"]
         taps["time_max"] = frames.amax(1)
         taps["time_mean"] = frames.mean(1)
         return taps | self.classify(taps["time_max"] + taps["time_mean"])
+
+    def frame_taps(self, log_mel: Tensor, borders: Borders) -> dict[str, Tensor]:
+        """The taps before time pooling; `frequency_mean` is the features of each frame [B, T, C]."""
+        x = borders.scaled(self.scale(log_mel))
+        taps = {"scale": x}
+        for number, conv in enumerate(self.convs, start=1):
+            taps |= borders.convolved(number, conv, x)
+            x = taps[f"conv{number}"]
+            if number in self.pool_after:
+                x = self.pool(borders.paired(number, x))
+        return taps | {"frequency_mean": channels_last(x).mean(2)}
 
     def classify(self, pooled: Tensor) -> dict[str, Tensor]:
         """The taps from the pooled features [B, C] to the logits [B, L]."""

@@ -1,5 +1,7 @@
 """`StreamingNet`: a static subnet that takes a chunk and the state of the chunks before, and computes each frame once.
 
+A whole pass runs the same lines of `StaticNet`; only what stands at the borders is another.
+
 Convolutions keep their two border frames, so each is one frame late; a pooling whose input is an odd number of frames
 late waits one more, so that it pairs the frames that a whole pass pairs. Frames before the signal are zeroed, as the
 zeros at a whole pass's border are. The global pooling keeps the last 10 s of feature frames.
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 
 from toolkit.specs.errors import UserError
 from toolkit.specs.space import CONVOLUTIONS_PER_BLOCK, TIME_STRIDE, Subnet
-from toolkit.supernet.static import BORDER_FRAMES, StaticNet, channels_first, channels_last
+from toolkit.supernet.static import BORDER_FRAMES, Conv, StaticNet, channels_first, channels_last
 
 WINDOW_FRAMES = 125
 """Feature frames behind one decision: 10 s at 8 log-mel frames each."""
@@ -79,26 +81,52 @@ class StreamingNet(nn.Module):
         if log_mel.shape[2] % TIME_STRIDE:
             raise UserError(f"found a chunk of {log_mel.shape[2]} frames, expected a multiple of {TIME_STRIDE}.")
         old = dict(zip(self.shapes, state, strict=True))
-        seen, delay = old["frames_seen"], self.input_delay
-        new = {"frames_seen": torch.clamp(seen + log_mel.shape[2], max=SEEN_LIMIT)}
-        x = self.net.scale(log_mel)
-        x = channels_first(channels_last(x) * _mask(x, seen, delay)) if delay else x
-        taps = {"scale": x}
-        for number, conv in enumerate(self.net.convs, start=1):
-            x, new[f"border{number}"] = conv.stream(x, old[f"border{number}"])
-            delay += 1
-            taps[f"unmasked{number}"], taps[f"mask{number}"] = x, _mask(x, seen, delay)
-            x = taps[f"conv{number}"] = channels_first(channels_last(x) * taps[f"mask{number}"])
-            if number in self.net.pool_after:
-                if delay % 2:
-                    joined = torch.cat((channels_last(old[f"waiting{number}"]), channels_last(x)), dim=1)
-                    x, new[f"waiting{number}"] = channels_first(joined[:, :-1]), channels_first(joined[:, -1:])
-                x, seen, delay = self.net.pool(x), seen / 2, (delay + 1) // 2
-        frames = taps["frequency_mean"] = channels_last(x).mean(2)
+        borders = ChunkBorders(old, self.input_delay)
+        taps = self.net.frame_taps(log_mel, borders)
+        new, frames = borders.new, taps["frequency_mean"]
+        new["frames_seen"] = torch.clamp(old["frames_seen"] + log_mel.shape[2], max=SEEN_LIMIT)
         window = new["window"] = torch.cat((old["window"], frames), dim=1)[:, -WINDOW_FRAMES:]
-        heard = torch.clamp(seen + frames.shape[1] - delay, 1, WINDOW_FRAMES)
+        heard = torch.clamp(borders.seen + frames.shape[1] - borders.delay, 1, WINDOW_FRAMES)
         taps |= self.net.classify(window.amax(1) + window.mean(1) * (WINDOW_FRAMES / heard))
         return taps, tuple(new[name] for name in self.shapes)
+
+
+class ChunkBorders:
+    """The last frames of the chunk before stand before the first frame, and each layer is the later for it.
+
+    Args:
+        old: state after the chunk before, by name.
+        delay: frames before the signal's first at which the chunk's first frame lies, at the depth reached.
+    """
+
+    def __init__(self, old: dict[str, Tensor], delay: int) -> None:
+        self.old, self.seen, self.delay = old, old["frames_seen"], delay
+        self.new: dict[str, Tensor] = {}
+        """State for the next chunk."""
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Zeros before the signal: the scale makes others of them."""
+        return _masked(x, _mask(x, self.seen, self.delay)) if self.delay else x
+
+    def convolved(self, number: int, conv: Conv, x: Tensor) -> dict[str, Tensor]:
+        """As many frames as there were, one frame late, zeros before the signal."""
+        x, self.new[f"border{number}"] = conv.stream(x, self.old[f"border{number}"])
+        self.delay += 1
+        mask = _mask(x, self.seen, self.delay)
+        return {f"unmasked{number}": x, f"mask{number}": mask, f"conv{number}": _masked(x, mask)}
+
+    def paired(self, number: int, x: Tensor) -> Tensor:
+        """Where an odd number of frames is late, the frame that waited and all but the last, which waits now."""
+        if self.delay % 2:
+            joined = torch.cat((channels_last(self.old[f"waiting{number}"]), channels_last(x)), dim=1)
+            x, self.new[f"waiting{number}"] = channels_first(joined[:, :-1]), channels_first(joined[:, -1:])
+        self.seen, self.delay = self.seen / 2, (self.delay + 1) // 2
+        return x
+
+
+def _masked(x: Tensor, mask: Tensor) -> Tensor:
+    """[1, C, T, F] times [T, 1, 1]."""
+    return channels_first(channels_last(x) * mask)
 
 
 def _mask(x: Tensor, seen: Tensor, delay: int) -> Tensor:

@@ -6,6 +6,8 @@ Proved by tests/verify/test_verify.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -26,13 +28,25 @@ Scorer = Callable[[np.ndarray], Scores]
 """Float32 samples [S] to scores [decisions, L]."""
 
 
+class Reference(Protocol):
+    """PyTorch, whose scores a file's are held against."""
+
+    def scores(self, mode: Mode, samples: np.ndarray) -> Scores:
+        """[decisions, L] of float32 samples [S]: after each hop of a stream, else of one window."""
+        ...
+
+    def decisions(self, mode: Mode, samples: np.ndarray) -> Scores:
+        """[decisions, L] of float32 samples [S], after each hop in every mode."""
+        ...
+
+
 class Labelled:
     """Labelled clips, each the first 10 s with zeros after a shorter one, and a scene made of them.
 
     Args:
         dataset, split: which clips; the first of `SPLITS` that has some if no split is named.
         manifest: of the bundle.
-        pytorch: the reference's scorer of a mode.
+        pytorch: the reference.
         say: progress.
 
     Raises:
@@ -44,7 +58,7 @@ class Labelled:
         dataset: Dataset,
         split: str | None,
         manifest: BundleManifest,
-        pytorch: Callable[[Mode], Scorer],
+        pytorch: Reference,
         say: Say,
     ) -> None:
         known = [label for label in dataset.labels if label in manifest.labels]
@@ -71,12 +85,13 @@ class Labelled:
         self.scene = build_scene([(waveform, clip.labels) for waveform, clip in heard], manifest.front_end)
         self.pytorch = pytorch
         self._scores: dict[Mode, Scores] = {}
-        self._listened: Scores | None = None
+        self._decisions: dict[Mode, Scores] = {}
 
     def score(self, name: str, mode: Mode, file: Scorer) -> LabelledScore:
-        """Mean average precision of one file and of PyTorch in the same mode."""
+        """Mean average precision of one file and of PyTorch in the same mode, on the last decision in each window."""
+        mode = _reference_mode(mode)
         if mode not in self._scores:
-            self._scores[mode] = self._last(f"PyTorch {mode}", self.pytorch(mode))
+            self._scores[mode] = self._last(f"PyTorch {mode}", partial(self.pytorch.scores, mode))
         return LabelledScore(
             data_hash=self.data_hash,
             split=self.split,
@@ -86,16 +101,17 @@ class Labelled:
             file=mean_average_precision(self._last(name, file), self.targets),
         )
 
-    def listen(self, name: str, file: Scorer) -> Listening:
-        """Events that one `stream` file tells in the scene, and PyTorch."""
-        if self._listened is None:
-            self.say("PyTorch hears a scene", 0, 1)
-            self._listened = self.pytorch("stream")(self.scene.samples)
+    def listen(self, name: str, mode: Mode, file: Scorer) -> Listening:
+        """Events that one file tells in the scene, deciding after each hop, and PyTorch in the same mode."""
+        mode = _reference_mode(mode)
+        if mode not in self._decisions:
+            self.say(f"PyTorch {mode} hears a scene", 0, 1)
+            self._decisions[mode] = self.pytorch.decisions(mode, self.scene.samples)
         self.say(f"{name} hears a scene", 0, 1)
         return Listening(
             hours=round(self.scene.hours, 3),
             events=len(self.scene.events),
-            pytorch=judge(self._listened, self.scene, self.manifest),
+            pytorch=judge(self._decisions[mode], self.scene, self.manifest),
             file=judge(file(self.scene.samples), self.scene, self.manifest),
         )
 
@@ -106,6 +122,11 @@ class Labelled:
             rows.append(scorer(window)[-1])
             self.say(what, number, len(self.windows))
         return np.stack(rows)
+
+
+def _reference_mode(mode: Mode) -> Mode:
+    """What PyTorch runs: a `frames` file hears the front end's log-mel, so it is to tell what `clip` does."""
+    return "stream" if mode == "stream" else "clip"
 
 
 def _targets(clips: Iterable[Clip], labels: tuple[str, ...]) -> Scores:

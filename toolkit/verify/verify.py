@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,10 @@ from safetensors.numpy import load_file
 
 from toolkit.audio.dataset import Dataset
 from toolkit.export.export import load_subnet, stream_scores, to_float
-from toolkit.export.modules import ClipModule
+from toolkit.export.modules import SAMPLES, SCORES, ClipModule
 from toolkit.frontend import LogMel
-from toolkit.listen.steps import make_step
+from toolkit.listen.interpreter import Arrays
+from toolkit.listen.steps import ClipStep, Step, make_step
 from toolkit.specs.bundle import GOLDEN, BundleFile, BundleManifest, open_bundle
 from toolkit.specs.certificate import NOT_COMPUTED, Certificate, FileCertificate, LabelledScore
 from toolkit.specs.errors import MismatchError, UserError
@@ -64,22 +64,32 @@ class Reference:
             )
         self.net = load_subnet(run, run.manifest.space.parse(manifest.subnet))
         self.front_end = LogMel(run.manifest.front_end)
-        self._heard: tuple[np.ndarray, np.ndarray] | None = None
+        self.manifest = manifest
 
     def scores(self, mode: Mode, samples: np.ndarray) -> Scores:
-        """[decisions, L] of float32 samples [S]."""
+        """[decisions, L] of float32 samples [S]: after each hop of a stream, else of one window."""
         waveform = torch.from_numpy(samples)[None]
         if mode == "stream":
             return stream_scores(self.front_end, self.net, waveform)
         with torch.no_grad():  # a `frames` file is given the front end's log-mel, so the same is wanted of it
             return np.asarray(ClipModule(self.front_end, self.net)(waveform)[0].numpy())
 
+    def decisions(self, mode: Mode, samples: np.ndarray) -> Scores:
+        """[decisions, L] of float32 samples [S], after each hop in every mode."""
+        if mode == "stream":
+            return self.scores(mode, samples)
+        step = ClipStep(
+            lambda inputs: {SCORES: self.scores(mode, inputs[SAMPLES][0])},
+            SAMPLES,
+            SCORES,
+            self.manifest.window_samples,
+        )
+        return _heard(step, samples, self.manifest.hop_samples)
+
     def log_mel(self, samples: np.ndarray) -> np.ndarray:
         """[1, 1, T, F] of samples [S]: what a `frames` file takes."""
-        if self._heard is None or not np.array_equal(self._heard[0], samples):
-            with torch.no_grad():
-                self._heard = samples, self.front_end(torch.from_numpy(samples)[None]).numpy()
-        return self._heard[1]
+        with torch.no_grad():
+            return np.asarray(self.front_end(torch.from_numpy(samples)[None]).numpy())
 
 
 class Recipient:
@@ -94,18 +104,29 @@ class Recipient:
         self.manifest, self.file, self.reference = manifest, file, reference
 
     def scores(self, samples: np.ndarray) -> Scores:
-        """[decisions, L] of float32 samples [S]."""
+        """[decisions, L] of float32 samples [S]: after each hop of a stream, else of each window alone."""
+        stream = self.file.mode == "stream"
+        return _heard(self._step(), samples, self.manifest.hop_samples if stream else self.manifest.window_samples)
+
+    def decisions(self, samples: np.ndarray) -> Scores:
+        """[decisions, L] of float32 samples [S], after each hop in every mode."""
+        return _heard(self._step(), samples, self.manifest.hop_samples)
+
+    def _step(self) -> Step:
         if self.file.mode == "frames":
-            (given,), (made,) = self.file.inputs, self.file.outputs
-            log_mel = self.reference.log_mel(samples).reshape(given.shape)
-            scores = self.model({given.name: log_mel})[made.name]
-        else:
-            step, hop = make_step(self.model, self.file, self.manifest), self.manifest.hop_samples
-            if self.file.mode == "clip":
-                hop = self.manifest.window_samples
-            whole = samples[: len(samples) // hop * hop].reshape(-1, hop)
-            scores = np.stack([step(chunk) for chunk in whole])
-        return np.where(np.isfinite(scores), scores, np.float32(NOT_A_SCORE))
+            scores = self.file.outputs[0].name
+            return ClipStep(self._through_front_end, SAMPLES, scores, self.manifest.window_samples)
+        return make_step(self.model, self.file, self.manifest)
+
+    def _through_front_end(self, inputs: Arrays) -> Arrays:
+        (given,) = self.file.inputs
+        return self.model({given.name: self.reference.log_mel(inputs[SAMPLES][0]).reshape(given.shape)})
+
+
+def _heard(step: Step, samples: np.ndarray, size: int) -> Scores:
+    """[S // size, L] after each whole part of the samples; a score that is no number is far from every other."""
+    scores = np.stack([step(part) for part in samples[: len(samples) // size * size].reshape(-1, size)])
+    return np.where(np.isfinite(scores), scores, np.float32(NOT_A_SCORE))
 
 
 def verify(folder: Path, run: Run, dataset: Dataset | None, split: str | None, say: Say) -> Certificate:
@@ -120,7 +141,7 @@ def verify(folder: Path, run: Run, dataset: Dataset | None, split: str | None, s
     samples = to_float(_golden(folder)["samples"])
     labelled = None
     if dataset:
-        labelled = Labelled(dataset, split, manifest, lambda mode: partial(reference.scores, mode), say)
+        labelled = Labelled(dataset, split, manifest, reference, say)
     return Certificate(
         subnet=manifest.subnet,
         run_hash=manifest.run_hash,
@@ -162,7 +183,7 @@ def _certified(
             "delegated_parts": parts.parts if parts else None,
             "fall_backs": parts.fall_backs if parts else {},
             "labelled": score,
-            "listening": labelled.listen(file.name, recipient.scores) if labelled and file.mode == "stream" else None,
+            "listening": labelled.listen(file.name, file.mode, recipient.decisions) if labelled else None,
             "faults": (*blank.faults, *_faults(file, float(error.max()), score)),
         }
     )
