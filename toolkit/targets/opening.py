@@ -1,23 +1,30 @@
-"""From the text that people type to a target. Proved by tests/targets/test_local.py."""
+"""From the text that people type to a target. Proved by tests/targets/test_opening.py."""
 
 from __future__ import annotations
 
+import sys
+
 from toolkit.specs.errors import UserError
 from toolkit.targets.base import Target
-from toolkit.targets.local import LocalTarget
+from toolkit.targets.local import local_connection
+from toolkit.targets.shell import ShellTarget
 
 
-def open_target(text: str) -> Target:
-    """The target that `text` names.
+def open_target(text: str, python: str | None = None) -> Target:
+    """The target that `text` names; nothing is reached yet.
+
+    Args:
+        text: `local`, `ssh://[USER@]HOST[:PORT]` or `adb://[SERIAL]`.
+        python: the device's Python, a name that its PATH has or a full path; else `python3`, here the one that runs.
 
     Raises:
         UserError: there is no such target.
     """
+    if python is not None and (not python or ("/" in python and not python.startswith("/"))):
+        raise UserError(f"{python!r} names no Python of a device: a name that its PATH has, or a full path, is needed.")
     if text == "local":
-        return LocalTarget()
-    if text.startswith(("ssh://", "adb://")):
-        raise UserError(
-            f"{text!r}: targets over {text[:3]} are not there yet. This machine can be measured: --target local. For a "
-            "device that is not at hand leave --target out: its table is then modelled."
-        )
-    raise UserError(f"{text!r} is no target; known: local (this machine).")
+        return ShellTarget(text, python or sys.executable, local_connection)
+    raise UserError(
+        f"{text!r} is no target; known: local (this machine), ssh://[USER@]HOST[:PORT], adb://[SERIAL]. For a device "
+        "that is not at hand leave --target out: its table is then modelled."
+    )
