@@ -63,7 +63,7 @@ std::string clock_mhz(int core) {
 
 std::string temperature_c() { return number(text("/sys/class/thermal/thermal_zone0/temp"), 1e-3); }
 
-// A Raspberry Pi's firmware says it in hexadecimal digits. Source: Raspberry Pi's kernel, drivers/firmware/raspberrypi.c.
+// A Raspberry Pi's firmware says it in hexadecimal digits. Source: its kernel, drivers/firmware/raspberrypi.c.
 std::string throttled() {
   glob_t found;
   std::string flags;
@@ -76,7 +76,8 @@ std::string throttled() {
 }
 
 std::string cpu_name() {
-  for (const std::string& name : {text("/proc/device-tree/model"), field("/proc/cpuinfo", "model name")})
+  for (const std::string& name : {text("/proc/device-tree/model"), field("/proc/cpuinfo", "model name"),
+                                  field("/proc/cpuinfo", "Model"), field("/proc/cpuinfo", "Hardware")})
     if (!name.empty()) return name;
   return "unknown";
 }

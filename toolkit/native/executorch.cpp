@@ -70,7 +70,8 @@ class ExecuTorchModel final : public Model {
     const bool is_float = tensor.scalar_type() == ScalarType::Float;
     if (!is_float && !executorch::runtime::isIntegralType(tensor.scalar_type(), /*includeBool=*/false))
       throw std::runtime_error(file_ + " has an input or output that is neither float32 nor integers");
-    return {tensor.unsafeGetTensorImpl()->mutable_data(), tensor.nbytes(), static_cast<std::size_t>(tensor.element_size()), is_float};
+    void* data = tensor.unsafeGetTensorImpl()->mutable_data();
+    return {data, tensor.nbytes(), static_cast<std::size_t>(tensor.element_size()), is_float};
   }
 
   const std::string file_;
@@ -86,7 +87,7 @@ void start_runtime(int threads) {
   auto* pool = executorch::extension::threadpool::get_threadpool();
   pool->_unsafe_reset_threadpool(threads);
   if (pool->get_thread_count() != static_cast<std::size_t>(threads))
-    throw std::runtime_error("executorch " RUNTIME_VERSION " does not run on " + std::to_string(threads) + " thread(s)");
+    throw std::runtime_error("executorch " RUNTIME_VERSION " does not start " + std::to_string(threads) + " thread(s)");
 }
 
 std::unique_ptr<Model> load_model(const std::string& file, int) { return std::make_unique<ExecuTorchModel>(file); }

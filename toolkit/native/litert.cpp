@@ -101,7 +101,7 @@ std::size_t element_bytes(int type, const std::string& file) {
   }
 }
 
-// Inputs or outputs of a compiled model, which stand in the signature's order, and each one's place in the file's order.
+// Inputs or outputs of a compiled model: handles in the signature's order, tensors in the file's, as Python has them.
 class Buffers {
  public:
   ~Buffers() {

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <random>
@@ -40,6 +41,14 @@ using Clock = std::chrono::steady_clock;
 
 FILE* lines;  // The runtimes talk on stdout's descriptor; our lines get one of their own.
 
+// `2,3`
+std::vector<int> read_cores(const std::string& text) {
+  std::stringstream list(text);
+  std::vector<int> cores;
+  for (std::string core; std::getline(list, core, ',');) cores.push_back(std::atoi(core.c_str()));
+  return cores;
+}
+
 Plan read_plan(const char* path) {
   std::ifstream file(path);
   if (!file) throw std::runtime_error(std::string("there is no plan ") + path);
@@ -56,13 +65,13 @@ Plan read_plan(const char* path) {
     else if (name == "seconds") words >> plan.seconds;
     else if (name == "every_ms") words >> plan.every_ms;
     else if (name == "seed") words >> plan.seed;
-    else if (name == "peak") words >> plan.peak;
-    else if (name == "cores")
-      while (std::getline(words >> std::ws, value, ',')) plan.cores.push_back(std::stoi(value));
+    else if (name == "cores" && words >> value) plan.cores = read_cores(value);
     else if (name == "time" && words >> value) plan.time.push_back(value);
-    else if (Play play; name == "play" && words >> play.file >> play.samples >> play.hop_samples) plan.play.push_back(play);
+    else if (name == "peak") words >> plan.peak;
+    else if (Play each; name == "play" && words >> each.file >> each.samples >> each.hop_samples)
+      plan.play.push_back(each);
     else words.setstate(std::ios::failbit);
-    if (words.fail() && name != "cores")
+    if (words.fail() || words >> value)
       throw std::runtime_error(std::string(path) + " line " + std::to_string(number) + " says nothing known: " + line);
   }
   return plan;
@@ -98,14 +107,6 @@ void put(std::stringstream& json, double value, const char* format) {
   json << written;
 }
 
-// One inference in microseconds; its inputs are written before the clock starts.
-double time_once(Model& model, const std::vector<std::vector<char>>& values, const std::vector<Tensor>& inputs) {
-  copy_in(values, inputs);
-  const auto begin = Clock::now();
-  model.run();
-  return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
-}
-
 void sleep_until(Clock::time_point moment) {
   const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(moment - Clock::now()).count();
   if (left <= 0) return;
@@ -113,35 +114,41 @@ void sleep_until(Clock::time_point moment) {
   while (nanosleep(&rest, &rest) != 0) continue;
 }
 
-// Warm-ups one after the other; then `runs` timings, or what `seconds` allow, two at least.
+// Up to `count` inferences as JSON, in microseconds, one each `every_ms`; after `seconds` no more than two. Inputs are
+// written before the clock starts.
+std::string time_runs(Model& model, const std::vector<std::vector<char>>& values, int count, double seconds,
+                      double every_ms) {
+  const auto inputs = model.inputs();
+  const auto begin = Clock::now();
+  std::stringstream json;
+  for (int k = 0; k < count; ++k) {
+    if (k > 1 && std::chrono::duration<double>(Clock::now() - begin).count() > seconds) break;
+    const std::chrono::duration<double, std::milli> since_begin(k * every_ms);
+    sleep_until(begin + std::chrono::duration_cast<Clock::duration>(since_begin));
+    copy_in(values, inputs);
+    const auto start = Clock::now();
+    model.run();
+    const std::chrono::duration<double, std::micro> taken = Clock::now() - start;
+    json << (k ? ", " : "");
+    put(json, taken.count(), "%.3f");
+  }
+  return json.str();
+}
+
 void visit(const std::string& file, const Plan& plan, int core, std::mt19937& random) {
   const std::string before = condition(core);
   const auto model = load_model(file, plan.threads);
-  const auto inputs = model->inputs();
   std::vector<std::vector<char>> values;
-  for (const Tensor& input : inputs) {
+  for (const Tensor& input : model->inputs()) {
     fill(input, random);
     values.push_back(copy_out(input));
   }
-  std::stringstream json;
-  json << "{\"kind\": \"visit\", \"file\": " << quoted(file) << ", \"warmups_us\": [";
-  for (int k = 0; k < plan.warmups; ++k) {
-    json << (k ? ", " : "");
-    put(json, time_once(*model, values, inputs), "%.3f");
-  }
-  json << "], \"latencies_us\": [";
-  const auto begin = Clock::now();
-  auto next = begin;
-  for (int k = 0; k < plan.runs; ++k) {
-    if (k > 1 && std::chrono::duration<double>(Clock::now() - begin).count() > plan.seconds) break;
-    sleep_until(next);
-    next += std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(plan.every_ms));
-    next = std::max(next, Clock::now());
-    json << (k ? ", " : "");
-    put(json, time_once(*model, values, inputs), "%.3f");
-  }
-  json << "], \"before\": " << before << ", \"after\": " << condition(core) << "}";
-  std::fprintf(lines, "%s\n", json.str().c_str());
+  const std::string warmups = time_runs(*model, values, plan.warmups, HUGE_VAL, plan.every_ms);
+  const std::string latencies = time_runs(*model, values, plan.runs, plan.seconds, plan.every_ms);
+  std::fprintf(lines,
+               "{\"kind\": \"visit\", \"file\": %s, \"warmups_us\": [%s], \"latencies_us\": [%s], \"before\": %s, "
+               "\"after\": %s}\n",
+               quoted(file).c_str(), warmups.c_str(), latencies.c_str(), before.c_str(), condition(core).c_str());
 }
 
 // Load, write the inputs in place, run once: nothing of ours is as large as the model's own memory.
@@ -173,13 +180,14 @@ void play(const Play& play, const Plan& plan) {
     copy_in(values, inputs);
     model->run();
     const auto outputs = model->outputs();
-    const std::size_t skipped = outputs.size() - std::min(outputs.size(), inputs.size() - 1);
+    if (outputs.size() < inputs.size() || !outputs[0].is_float)
+      throw std::runtime_error(play.file + " does not give float32 scores and a next state for each state it takes");
     for (std::size_t k = 1; k < inputs.size(); ++k) {
-      if (skipped + k - 1 >= outputs.size() || outputs[skipped + k - 1].bytes != inputs[k].bytes)
-        throw std::runtime_error(play.file + " gives no output that fits its input " + std::to_string(k));
-      values[k] = copy_out(outputs[skipped + k - 1]);
+      const Tensor& next = outputs[outputs.size() - inputs.size() + k];
+      if (next.bytes != inputs[k].bytes)
+        throw std::runtime_error(play.file + " gives no next state that fits its input " + std::to_string(k));
+      values[k] = copy_out(next);
     }
-    if (outputs.empty() || !outputs[0].is_float) throw std::runtime_error(play.file + " gives no float32 scores");
     json << (hop ? ", [" : "[");
     for (std::size_t k = 0; k < outputs[0].bytes / sizeof(float); ++k) {
       const float score = static_cast<const float*>(outputs[0].data)[k];
@@ -210,7 +218,7 @@ void carry_out(const Plan& plan) {
 
 int main(int count, char** arguments) {
   lines = fdopen(dup(1), "w");
-  setvbuf(lines, nullptr, _IOLBF, 1 << 16);
+  setvbuf(lines, nullptr, _IOLBF, BUFSIZ);
   dup2(2, 1);
   try {
     if (count != 2) throw std::runtime_error("usage: runner plan.txt");
