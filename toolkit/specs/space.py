@@ -202,14 +202,20 @@ class SearchSpace(Part):
         return tuple(dict.fromkeys(every))
 
     def _covering(self) -> Iterator[Subnet]:
-        """Subnets that hold between them every layer of the space: all pairs of neighbouring blocks.
+        """Subnets that hold between them every layer of the space.
 
-        A layer is known by its place, what it takes in and what it gives, so a pair of blocks settles it.
+        A layer is known by its place, what it takes in and what it gives. So each block is met once, and each width
+        that a block ends with once before each width that the next one begins with.
         """
         largest = self.largest.blocks
-        for first in range(len(self.choices) - 1):
-            for pair in itertools.product(*self.choices[first : first + 2]):
-                yield Subnet(blocks=(*largest[:first], *pair, *largest[first + 2 :]))
+        for first, (blocks, followers) in enumerate(itertools.pairwise(self.choices)):
+            openings = tuple({block[0]: block for block in reversed(followers)}.values())[::-1]
+            ends: set[int] = set()
+            for block in blocks:
+                met = followers if not ends else followers[:1] if block[-1] in ends else openings
+                ends.add(block[-1])
+                for follower in met:
+                    yield Subnet(blocks=(*largest[:first], block, follower, *largest[first + 2 :]))
 
     def params(self, subnet: Subnet, label_count: int, front_end: FrontEndSpec | None = None) -> int:
         """Trainable parameters of the subnet, exact."""
