@@ -1,171 +1,185 @@
-"""From an agent's lines to a table: which timings count, what is kept, what is refused."""
+"""From an agent's lines to timings: which count, what is redone, tried again and waited for."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.fakes import fake_run, fake_tflite
-from toolkit.profile.measure import QUICK, Effort, measured_table
-from toolkit.specs.cost import CostTable, Environment
-from toolkit.specs.device import load_profile
-from toolkit.specs.errors import StableDeviceError, UserError
-from toolkit.specs.files import sha256
-from toolkit.specs.pack import PACK, LayerPack, PackedLayer
-from toolkit.specs.run import Run, RunManifest
-from toolkit.targets import Schedule, Start, Visit
-from toolkit.targets.local import LocalTarget
+from tests.profile.boards import ENVIRONMENT, Answer, Board, start, visit
+from toolkit.profile.journal import Journal
+from toolkit.profile.measure import COOL_DOWN_SECONDS, Effort, Session
+from toolkit.specs.cost import Measurement
+from toolkit.specs.errors import StableDeviceError, TransientDeviceError
+from toolkit.targets import PythonAgent, Start, Visit
 
-EFFORT = Effort(rounds=3, warmups=1, runs=2, seconds=1.0, note="")
-ENVIRONMENT = Environment(
-    machine="aarch64",
-    cpu="board",
-    system="Linux",
-    python="3.9.2",
-    runtime="tflite",
-    runtime_version="2.14.0",
-    threads=2,
-    core_mask="0xc",
-    governor="performance",
-    clock_mhz=1500.0,
-    temperature_c=41.0,
-    load_average=0.0,
-    started_utc="2026-01-01T00:00:00Z",
-)
+EFFORT = Effort(rounds=3, redo_rounds=0, warmups=1, runs=2, seconds=1.0, note="")
+FILES = ("a.tflite", "b.tflite", "c.tflite")
 
 
-class FakeTarget:
-    """Says what it is told to."""
+class Watch:
+    """Counts what a session waits."""
 
-    def __init__(self, answer: Callable[[Schedule], list[Start | Visit]]) -> None:
-        self.answer = answer
-        self.schedule: Schedule | None = None
+    def __init__(self) -> None:
+        self.waited: list[float] = []
+        self.seen: list[tuple[str, int, int]] = []
 
-    def machine(self) -> str:
-        """An ARM board."""
-        return "aarch64"
+    def sleep(self, seconds: float) -> None:
+        """Do not wait."""
+        self.waited.append(seconds)
 
-    def run_agent(self, pack: Path, schedule: Schedule) -> Generator[Start | Visit, None, None]:
-        """The lines, one by one."""
-        self.schedule = schedule
-        yield from self.answer(schedule)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> RunManifest:
-    """A Run whose layers are measured."""
-    return Run.open(fake_run(tmp_path_factory.mktemp("run"))).manifest
+    def report(self, what: str, done: int, total: int) -> None:
+        """Note it."""
+        self.seen.append((what, done, total))
 
 
-@pytest.fixture(scope="module")
-def pack(run: RunManifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pack whose files are all the same small one."""
-    folder = tmp_path_factory.mktemp("pack")
-    entries = []
-    for layer in run.space.all_layers(run.front_end, len(run.labels), "stream"):
-        path = folder / f"{layer.name}.tflite"
-        path.write_bytes(fake_tflite(16))
-        entries.append(PackedLayer(layer=layer, file=path.name, sha256=sha256(path)))
-    LayerPack(
-        runtime="tflite",
-        precision="int8",
-        mode="stream",
-        front_end=run.front_end.fingerprint,
-        made_with={},
-        layers=tuple(entries),
-    ).save(folder / PACK)
-    return folder
+def session(board: Board, journal: Journal, effort: Effort = EFFORT, watch: Watch | None = None) -> Session:
+    """Of three files that are never opened."""
+    watch = watch or Watch()
+    files = {name: Path(name) for name in FILES}
+    return Session(board, PythonAgent(), files, effort, 2, (2, 3), journal, watch.report, watch.sleep)
 
 
-def rising(schedule: Schedule) -> list[Start | Visit]:
-    """In round n every timing of file k is 10 k + n, after a warm-up of a second."""
-    visits: list[Start | Visit] = [
-        Visit(file=file, warmups_us=(1e6,), latencies_us=(10.0 * k + n, 10.0 * k + n))
-        for n in range(schedule.rounds)
-        for k, file in enumerate(schedule.files)
-    ]
-    return [Start(environment=ENVIRONMENT, base_bytes=1_000_000), *visits]
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """An empty one."""
+    return Journal.new(tmp_path / "journal.jsonl", "a test")
 
 
-def table_of(target: FakeTarget | LocalTarget, pack: Path, run: RunManifest, effort: Effort = EFFORT) -> CostTable:
-    """The table that a target gives."""
-    return measured_table(load_profile("host"), target, pack, run, effort, 2, lambda *_: None)
+def rounds_of(value: Callable[[int, str], float]) -> Answer:
+    """Answers in which the timings of a file in a round are `value(round, file)`."""
+    done: Counter[str] = Counter()
+
+    def answer(_: dict[str, str], files: list[str]) -> Iterator[Start | Visit]:
+        yield start()
+        for file in files:
+            yield visit(file, value(done[file], file), value(done[file], file))
+            done[file] += 1
+
+    return answer
 
 
-def test_rows_are_medians_of_all_rounds_with_the_raw_timings_kept(pack: Path, run: RunManifest) -> None:
+def test_timings_of_all_rounds_are_kept_by_file(journal: Journal) -> None:
     """Warm-ups are kept apart; the environment is the device's."""
-    rows = list(table_of(FakeTarget(rising), pack, run).rows.values())
-    assert len(rows) == len(run.space.all_layers(run.front_end, len(run.labels), "stream"))
-    for k, row in enumerate(rows):
-        assert row.kind == "measured"
-        assert row.measurement
-        assert row.measurement.latencies_us == tuple(10.0 * k + n for n in (0, 0, 1, 1, 2, 2))
-        assert row.measurement.warmups_us == (1e6,) * 3
-        assert row.measurement.environment == ENVIRONMENT
-        assert row.latency_us == statistics.median(row.measurement.latencies_us)
-        assert row.file_bytes + row.activation_bytes > 0
+    found = session(Board(rounds_of(lambda n, file: 10.0 * n + FILES.index(file) + 1)), journal).measure()
+    assert found == {
+        name: Measurement(
+            latencies_us=tuple(10.0 * n + k for n in range(3) for _ in range(2)),
+            warmups_us=(1e6,) * 3,
+            environment=ENVIRONMENT,
+        )
+        for k, name in enumerate(FILES, start=1)
+    }
 
 
-def test_the_key_is_of_what_measured(pack: Path, run: RunManifest) -> None:
-    """Runtime version, cores and base memory are the agent's; device, mode and precision are what was asked."""
-    key = table_of(FakeTarget(rising), pack, run).key
-    assert (key.device, key.mode, key.precision, key.threads) == ("host", "stream", "int8", 2)
-    assert (key.runtime_version, key.core_mask, key.runtime_base_bytes) == ("2.14.0", "0xc", 1_000_000)
-    assert (key.space, key.front_end, key.label_count) == (run.space, run.front_end.fingerprint, len(run.labels))
+def test_layers_take_turns_in_an_order_of_each_round(journal: Journal) -> None:
+    """Every round visits every file once; the plan says how."""
+    board = Board(rounds_of(lambda *_: 1.0))
+    session(board, journal).measure()
+    assert [sorted(files) for files in board.visits] == [sorted(FILES)] * 3
+    assert len({tuple(files) for files in board.visits}) > 1
+    for settings in board.settings:
+        assert (settings["threads"], settings["cores"], settings["warmups"], settings["runs"]) == ("2", "2,3", "1", "2")
 
 
-def test_a_quick_pass_says_so_in_every_row(pack: Path, run: RunManifest) -> None:
-    """A coarse row cannot be taken for a fine one."""
-    rows = table_of(FakeTarget(rising), pack, run, QUICK).rows.values()
-    assert all(row.note.startswith("quick") for row in rows)
+def test_layers_that_scatter_are_redone(journal: Journal) -> None:
+    """Only they, and only until they are steady or the rounds are over."""
+    effort = EFFORT._replace(redo_rounds=20)
+    noisy = {0: 1.0, 1: 2.0, 2: 3.0}
+    board = Board(rounds_of(lambda n, file: noisy.get(n, 2.0) if file == "b.tflite" else 1.0))
+    found = session(board, journal, effort).measure()
+    extra = board.visits[3:]
+    assert 0 < len(extra) < 20
+    assert extra == [["b.tflite"]] * len(extra)
+    assert found["b.tflite"].variation <= 0.05
+    assert len(found["a.tflite"].latencies_us) == 6
 
 
-def test_a_device_is_measured_on_the_cluster_that_listens(pack: Path, run: RunManifest) -> None:
-    """The profile's mask decides on the cores; `host` leaves them to the agent."""
-    target = FakeTarget(rising)
-    measured_table(load_profile("rpi4"), target, pack, run, EFFORT, 2, lambda *_: None)
-    assert target.schedule
-    assert target.schedule.cores == (2, 3)
-    table_of(target, pack, run)
-    assert not target.schedule.cores
+def test_a_lost_connection_costs_the_measurement_under_way(journal: Journal) -> None:
+    """It waits longer each time in vain, and goes on where it was; what was measured is not measured again."""
+    calls = 0
+
+    def answer(_: dict[str, str], files: list[str]) -> Iterator[Start | Visit]:
+        nonlocal calls
+        calls += 1
+        yield start()
+        if calls in (2, 3):
+            raise TransientDeviceError("the cable was pulled.")
+        yield visit(files[0], 1.0)
+        if len(files) > 1:
+            raise TransientDeviceError("the cable was pulled.")
+
+    watch = Watch()
+    found = session(Board(answer), journal, EFFORT._replace(rounds=1), watch).measure()
+    assert all(len(each.latencies_us) == 1 for each in found.values())
+    assert watch.waited == [1.0, 5.0, 20.0, 1.0]
 
 
-def test_progress_counts_visits(pack: Path, run: RunManifest) -> None:
-    """From none to all."""
-    seen: list[tuple[int, int]] = []
-    target = FakeTarget(rising)
+def test_a_device_that_stays_away_stops_it_and_names_resume(journal: Journal) -> None:
+    """After several tries in vain the error says how to go on; the journal holds what there was."""
 
-    def report(what: str, done: int, total: int) -> None:
-        assert what == "measuring int8 stream"
-        seen.append((done, total))
+    def answer(_: dict[str, str], files: list[str]) -> Iterator[Start | Visit]:
+        yield start()
+        if len(files) == 3:
+            yield visit(files[0], 1.0)
+        raise TransientDeviceError("no route to host.")
 
-    measured_table(load_profile("host"), target, pack, run, EFFORT, 1, report)
-    assert target.schedule
-    assert seen == [(done, target.schedule.visits) for done in range(target.schedule.visits + 1)]
+    with pytest.raises(TransientDeviceError, match=r"no route to host\..*--resume"):
+        session(Board(answer), journal).measure()
+    again = Journal.resume(journal.path, "a test")
+    assert len(again.visits) == 1
+    board = Board(rounds_of(lambda *_: 1.0))
+    session(board, again).measure()
+    assert sum(map(len, board.visits)) == 3 * 3 - 1
 
 
-@pytest.mark.parametrize("lost", [slice(1, None), slice(None, -1), slice(None, 0)], ids=["start", "end", "all"])
-def test_a_run_that_is_not_whole_gives_no_table(lost: slice, pack: Path, run: RunManifest) -> None:
-    """A row without timings is never made up."""
-    one_round = Effort(rounds=1, warmups=1, runs=2, seconds=1.0, note="")
+def test_a_stable_error_is_not_tried_again(journal: Journal) -> None:
+    """It ends at once, with the target's own words."""
+    calls = []
+
+    def answer(_: dict[str, str], files: list[str]) -> Iterator[Start | Visit]:
+        calls.append(files)
+        yield start()
+        raise StableDeviceError("no LiteRT runtime found. Install one: pip install ai-edge-litert")
+
+    with pytest.raises(StableDeviceError, match="pip install"):
+        session(Board(answer), journal).measure()
+    assert len(calls) == 1
+
+
+def test_an_agent_that_ends_early_gives_no_timings(journal: Journal) -> None:
+    """Nothing is made up for a layer that was not measured."""
     with pytest.raises(StableDeviceError, match="before it had measured every layer"):
-        table_of(FakeTarget(lambda schedule: rising(schedule)[lost]), pack, run, one_round)
+        session(Board(lambda *_: iter([start()])), journal).measure()
 
 
-def test_a_damaged_pack_is_not_measured(pack: Path, run: RunManifest, tmp_path: Path) -> None:
-    """Files are checked before they are timed."""
-    (tmp_path / PACK).write_text((pack / PACK).read_text())
-    with pytest.raises(UserError, match="missing or damaged"):
-        table_of(FakeTarget(rising), tmp_path, run)
+def test_a_hot_device_cools_down_before_the_next_round(journal: Journal) -> None:
+    """When it is ten degrees hotter than at first it waits, and says so."""
+    heat = iter([40.0, 45.0, 49.0, 51.0, 52.0, 41.0, 41.0, 42.0, 43.0])
+
+    def answer(_: dict[str, str], files: list[str]) -> Iterator[Start | Visit]:
+        yield start()
+        for file in files:
+            yield visit(file, 1.0, temperature_c=next(heat))
+
+    watch = Watch()
+    effort = EFFORT._replace(rounds=3)
+    session(Board(answer), journal, effort, watch).measure()
+    assert watch.waited == []
+    heat = iter([40.0, 45.0, 51.0, 41.0, 41.0, 42.0, 43.0, 44.0, 45.0])
+    hot = Journal.new(journal.path, "a test")
+    session(Board(answer), hot, effort, watch).measure()
+    assert watch.waited == [COOL_DOWN_SECONDS]
+    assert ("cooling down", 0, 1) in watch.seen
 
 
-def test_on_this_machine_it_measures_for_real(pack: Path, run: RunManifest) -> None:
-    """With the local target every row holds timings of this machine."""
-    effort = Effort(rounds=1, warmups=1, runs=3, seconds=1.0, note="")
-    table = table_of(LocalTarget(), pack, run, effort)
-    timings = [row.measurement for row in table.rows.values()]
-    assert all(measurement and len(measurement.latencies_us) == 3 for measurement in timings)
-    assert table.key.runtime_base_bytes > 1_000_000
+def test_progress_counts_visits(journal: Journal) -> None:
+    """From none to all."""
+    watch = Watch()
+    session(Board(rounds_of(lambda *_: 1.0)), journal, watch=watch).measure()
+    measuring = [(done, total) for what, done, total in watch.seen if what == "measuring"]
+    assert measuring[0] == (0, 9)
+    assert measuring[-1] == (9, 9)
+    assert measuring == sorted(measuring)

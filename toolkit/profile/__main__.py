@@ -10,15 +10,22 @@ import click
 from toolkit.cli import json_option, print_json, verb
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_TARGET = "Where to measure: local, ssh://USER@HOST, adb://SERIAL. Without it: modelled."
 
 
 @verb
 @click.option("--device", metavar="NAME", help="A device profile: rpi4, pixel7, ...; with --target: host by default.")
-@click.option("--target", metavar="TARGET", help="Where to measure: local (this machine). Without it: modelled.")
+@click.option("--target", metavar="TARGET", help=_TARGET)
+@click.option("--runtime", type=click.Choice(["tflite", "executorch", "all"]), default="tflite", show_default=True)
 @click.option("--mode", type=click.Choice(["clip", "stream", "all"]), default="all", show_default=True)
 @click.option("--precision", type=click.Choice(["int8", "fp32", "all"]), default="all", show_default=True)
 @click.option("--run", type=_FOLDER, metavar="DIR", help="Run whose space is profiled; the default Run otherwise.")
+@click.option("--pack", type=_FOLDER, metavar="DIR", help="Measure this pack; needs no converter and no Run.")
+@click.option("--agent", type=click.Choice(["python", "native"]), help="What measures.  [default: python for tflite]")
+@click.option("--python", metavar="PATH", help="The device's Python, if not python3.")
 @click.option("--quick", is_flag=True, help="Fewer timings: under a minute for one mode and precision.")
+@click.option("--resume", is_flag=True, help="Go on with a profile that was interrupted.")
+@click.option("--sustained", type=click.FloatRange(min=0.5), metavar="MINUTES", help="Work on and on, too.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of a measured inference.")
 @click.option("--devices", type=_FOLDER, metavar="DIR", help="Folder with profiles of your own.")
 @click.option("--out", type=_FOLDER, default=Path("out"), show_default=True, help="Tables go to OUT/tables.")
@@ -34,11 +41,11 @@ def main(as_json: bool, **options: Any) -> None:
     from toolkit.progress import Progress
 
     with Progress() as progress:
-        tables, run = profile(Question(**options), progress.count)
+        profiled = list(profile(Question(**options), progress.count))
     if as_json:
-        print_json(report.as_json(tables, run))
+        print_json(report.as_json(profiled))
     else:
-        report.print_tables(tables, run)
+        report.print_tables(profiled)
 
 
 if __name__ == "__main__":

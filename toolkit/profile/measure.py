@@ -1,115 +1,147 @@
-"""From a pack and a target to a CostTable whose rows are all measured, with raw timings and environment.
+"""From a pack and a target to the timings of every layer: rounds in which layers take turns, so that a slow spell falls
+on all of them; redone where they scatter, tried again where the connection breaks, cooled down where the device is hot.
 
-Not the timing itself: that is `toolkit.targets.agent`, on the device. Proved by tests/profile/test_measure.py.
+Not the timing itself: that is the agent's, on the device. Proved by tests/profile/test_measure.py.
 """
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from toolkit.profile.counts import activation_bytes, file_bytes
-from toolkit.profile.pack import Report
-from toolkit.specs.cost import CostKey, CostRow, CostTable, Measurement
-from toolkit.specs.device import DeviceProfile
-from toolkit.specs.errors import StableDeviceError
-from toolkit.specs.pack import open_pack
-from toolkit.specs.run import RunManifest
-from toolkit.targets import Schedule, Start, Target, Visit
+from toolkit.profile.journal import Journal
+from toolkit.specs.cost import MAX_VARIATION, Measurement
+from toolkit.specs.errors import StableDeviceError, TransientDeviceError
+from toolkit.targets import Agent, Plan, Start, Target, Visit, Workplace, run_plan
+
+Report = Callable[[str, int, int], None]
+"""Told what is being done, how many of it are done, and of how many."""
+BACK_OFF_SECONDS = (1.0, 5.0, 20.0)
+"""Waits before another try after a lost connection; a new measurement in between begins the row anew."""
+HOT_ABOVE_C = 10.0
+"""A round starts no hotter than this above the first one."""
+COOL_DOWN_SECONDS = 60.0
 
 
 class Effort(NamedTuple):
     """How often each layer is timed, and what its row says of that."""
 
     rounds: int
+    redo_rounds: int
+    """More rounds, at most, for layers whose timings scatter."""
     warmups: int
     runs: int
     seconds: float
     note: str
 
 
-FULL = Effort(rounds=5, warmups=2, runs=10, seconds=0.5, note="")
+FULL = Effort(rounds=5, redo_rounds=2, warmups=2, runs=10, seconds=0.5, note="")
 """Source: ten warm-ups and fifty runs as most benchmarks take, spread over five rounds of all layers."""
-QUICK = Effort(rounds=2, warmups=1, runs=5, seconds=0.1, note="quick: 2 rounds of at most 5 timings")
+QUICK = Effort(rounds=2, redo_rounds=0, warmups=1, runs=5, seconds=0.1, note="quick: 2 rounds of at most 5 timings")
 
 
-def measured_table(
-    profile: DeviceProfile,
-    target: Target,
-    pack_folder: Path,
-    run: RunManifest,
-    effort: Effort,
-    threads: int,
-    report: Report,
-) -> CostTable:
-    """Time every layer of the pack on the target; layers take turns, so that a slow spell falls on all of them.
+@dataclass
+class Session:
+    """One profile of one pack's files on one target.
 
-    Raises:
-        UserError: the pack is damaged.
-        DeviceError: the target could not do it.
+    Args:
+        target, agent: where, and with what.
+        files: of the pack, by name.
+        effort, threads, cores: of the timings; the agent chooses the cores if none are named.
+        journal: where they go.
+        report: told how far it is.
+        sleep: of back-off and cooling down.
     """
-    pack = open_pack(pack_folder)
-    files = {packed.file: packed.layer for packed in pack.layers}
-    schedule = Schedule(
-        files=tuple(files),
-        rounds=effort.rounds,
-        warmups=effort.warmups,
-        runs=effort.runs,
-        seconds=effort.seconds,
-        threads=threads,
-        cores=_cores(profile, threads),
-    )
-    visits: dict[str, list[Visit]] = {file: [] for file in files}
-    start: Start | None = None
-    with closing(target.run_agent(pack_folder, schedule)) as lines:
-        for number, line in enumerate(lines):
-            report(f"measuring {pack.precision} {pack.mode}", number, schedule.visits)
-            if isinstance(line, Start):
-                start = line
-            else:
-                visits[line.file].append(line)
-    if start is None or not all(visits.values()):
-        raise StableDeviceError("the agent ended before it had measured every layer. Profile again.")
-    environment = start.environment
-    key = CostKey(
-        device=profile.name,
-        runtime=environment.runtime,
-        runtime_version=environment.runtime_version,
-        precision=pack.precision,
-        threads=threads,
-        core_mask=environment.core_mask,
-        mode=pack.mode,
-        space=run.space,
-        front_end=run.front_end.fingerprint,
-        label_count=len(run.labels),
-        runtime_base_bytes=start.base_bytes,
-    )
-    rows = []
-    for file, layer in files.items():
-        measurement = Measurement(
-            latencies_us=tuple(value for visit in visits[file] for value in visit.latencies_us),
-            warmups_us=tuple(value for visit in visits[file] for value in visit.warmups_us),
-            environment=environment,
+
+    target: Target
+    agent: Agent
+    files: Mapping[str, Path]
+    effort: Effort
+    threads: int
+    cores: tuple[int, ...]
+    journal: Journal
+    report: Report
+    sleep: Callable[[float], None] = field(default=time.sleep)
+
+    def measure(self) -> dict[str, Measurement]:
+        """Timings by file; what the journal holds already is not taken again.
+
+        Raises:
+            DeviceError: the target could not do it.
+            UserError: the disk is full.
+        """
+        failures = 0
+        with self.journal.open():
+            while True:
+                known = len(self.journal.visits)
+                try:
+                    with self.target.workplace() as place:
+                        place.bring({**self.agent.files, **self.files})
+                        self._rounds(place)
+                    return self._found()
+                except TransientDeviceError as lost:
+                    failures = 0 if len(self.journal.visits) > known else failures
+                    if failures == len(BACK_OFF_SECONDS):
+                        raise TransientDeviceError(f"{lost} Call the same command with --resume.") from lost
+                    self.sleep(BACK_OFF_SECONDS[failures])
+                    failures += 1
+
+    def _rounds(self, place: Workplace) -> None:
+        """Each file once a round; a round that was begun before goes on."""
+        total = self.effort.rounds + self.effort.redo_rounds
+        for number in range(total):
+            names = list(self.files) if number < self.effort.rounds else self._scattering()
+            random.Random(number).shuffle(names)
+            if todo := [name for name in names if self.journal.counts()[name] <= number]:
+                self._cool_down()
+                self._visit(place, todo, number)
+
+    def _scattering(self) -> list[str]:
+        return [name for name, each in self._found().items() if each.variation > MAX_VARIATION]
+
+    def _visit(self, place: Workplace, names: Sequence[str], seed: int) -> None:
+        plan = Plan(
+            time=tuple(names),
+            warmups=self.effort.warmups,
+            runs=self.effort.runs,
+            seconds=self.effort.seconds,
+            threads=self.threads,
+            cores=self.cores,
+            seed=seed,
         )
-        rows.append(
-            CostRow(
-                layer=layer,
-                kind="measured",
-                latency_us=round(measurement.median_us, 3),
-                file_bytes=file_bytes(layer, pack.precision, run.front_end),
-                activation_bytes=activation_bytes(layer, pack.precision, run.front_end),
-                measurement=measurement,
-                note=effort.note,
+        wanted = len(self.journal.visits) + len(names)
+        with closing(run_plan(place, self.agent, plan)) as lines:
+            for line in lines:
+                if isinstance(line, Start | Visit):
+                    self.journal.add(line)
+                self.report("measuring", len(self.journal.visits), self.effort.rounds * len(self.files))
+        if len(self.journal.visits) < wanted:
+            raise StableDeviceError("the agent ended before it had measured every layer. Profile again.")
+
+    def _cool_down(self) -> None:
+        """Wait until the device is about as cool as at the beginning, if it says how hot it is."""
+        if not self.journal.visits:
+            return
+        first, last = self.journal.visits[0].before.temperature_c, self.journal.visits[-1].after.temperature_c
+        if first is not None and last is not None and last > first + HOT_ABOVE_C:
+            self.report("cooling down", 0, 1)
+            self.sleep(COOL_DOWN_SECONDS)
+
+    def _found(self) -> dict[str, Measurement]:
+        environment = self.journal.environment()
+        visits: dict[str, list[Visit]] = {name: [] for name in self.files}
+        for visit in self.journal.visits:
+            visits[visit.file].append(visit)
+        return {
+            name: Measurement(
+                latencies_us=tuple(value for visit in each for value in visit.latencies_us),
+                warmups_us=tuple(value for visit in each for value in visit.warmups_us),
+                environment=environment,
             )
-        )
-    return CostTable(key, rows)
-
-
-def _cores(profile: DeviceProfile, threads: int) -> tuple[int, ...]:
-    """Cores of the listening cluster where the profile knows them; else the agent chooses."""
-    if not profile.clusters:
-        return ()
-    mask = int(profile.cluster.mask, 16)
-    cores = [index for index in range(mask.bit_length()) if mask >> index & 1]
-    return tuple(cores[-threads:])
+            for name, each in visits.items()
+        }

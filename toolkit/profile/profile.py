@@ -1,75 +1,173 @@
 """`profile`: from a device's name to cost tables on disk, measured on a target or modelled from the profile.
 
-Proved by tests/profile/test_profile.py and test_command.py.
+Proved by tests/profile/test_command.py.
 """
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from toolkit.profile.device_model import modelled_table
-from toolkit.profile.measure import FULL, QUICK, measured_table
-from toolkit.profile.pack import Report, ensure_pack
+from toolkit.profile.grid import choose_grid
+from toolkit.profile.journal import Journal
+from toolkit.profile.measure import FULL, QUICK, Report, Session
+from toolkit.profile.paced import costliest, duty_cycle_ratio, sustained_ratio
+from toolkit.profile.pack import ensure_pack
+from toolkit.profile.remarks import remarks
+from toolkit.profile.table import Found, make_table
 from toolkit.specs.cost import CostTable
 from toolkit.specs.device import DeviceProfile, load_profile
 from toolkit.specs.errors import MismatchError, UserError
+from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
-from toolkit.specs.run import Run, RunManifest
-from toolkit.specs.runtime import Precision
+from toolkit.specs.pack import LayerPack, open_pack
+from toolkit.specs.run import Run
+from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.shipped import OUT
-from toolkit.targets import Target, open_target
+from toolkit.specs.space import STREAM_CHUNK_FRAMES
+from toolkit.targets import Agent, PythonAgent, Target, open_target
 
 HOST = "host"
 MODES: tuple[Mode, ...] = ("stream", "clip")
 PRECISIONS: tuple[Precision, ...] = ("int8", "fp32")
+RUNTIMES: tuple[Runtime, ...] = ("tflite", "executorch")
+AgentName = Literal["python", "native"]
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is profiled: the space, front end and labels of a Run, on a device."""
+    """What is profiled: the space, front end and labels of a Run, or what is in a pack, on a device."""
 
     device: str | None = None
     target: str | None = None
+    runtime: Runtime | Literal["all"] = "tflite"
     mode: Mode | Literal["all"] = "all"
     precision: Precision | Literal["all"] = "all"
     run: Path | None = None
+    pack: Path | None = None
+    agent: AgentName | None = None
+    python: str | None = None
     quick: bool = False
+    resume: bool = False
+    sustained: float | None = None
+    """Minutes of a sustained run."""
     threads: int = 1
     devices: Path | None = None
     out: Path = OUT
 
 
-def profile(question: Question, report: Report) -> tuple[dict[Path, CostTable], RunManifest]:
-    """Write a table for each mode and precision to `out/tables/`; give them by file, and the Run they are for.
+@dataclass(frozen=True)
+class Profiled:
+    """A table, its file, and what is said of it."""
 
-    Each table is on disk before the next is begun.
+    table: CostTable
+    path: Path
+    front_end: FrontEndSpec
+    remarks: tuple[str, ...] = ()
+    pictures: tuple[Path, ...] = ()
+
+
+def profile(question: Question, report: Report) -> Iterator[Profiled]:
+    """Write a table for each runtime, mode and precision to `out/tables/`; yields each when it is on disk.
 
     Raises:
-        UserError: unknown device or target, no Run, no device model.
-        MismatchError: the target cannot be the device.
+        UserError: unknown device or target, no Run, no device model, a damaged pack, a full disk.
+        MismatchError: the target cannot be the device, or an interrupted profile was of something else.
         DeviceError: the target could not do it.
     """
-    target = open_target(question.target) if question.target else None
+    target = open_target(question.target, question.python) if question.target else None
     device = _device(question, target)
-    if target:
-        _check_machine(device, target.machine())
+    if target is None:
+        yield from _modelled(question, device)
+        return
+    machine = target.machine()
+    _check_machine(device, machine)
+    for folder in _packs(question, report):
+        pack = open_pack(folder)
+        agent = _agent(question, pack, machine, report)
+        yield _measured(question, device, target, agent, folder, pack, report)
+
+
+def _modelled(question: Question, device: DeviceProfile) -> Iterator[Profiled]:
     run = Run.open(question.run).manifest
-    tables = {}
     for mode in MODES if question.mode == "all" else (question.mode,):
         for precision in PRECISIONS if question.precision == "all" else (question.precision,):
-            if target:
-                layers = run.space.all_layers(run.front_end, len(run.labels), mode)
-                pack = ensure_pack(layers, precision, mode, run.front_end, question.out / "packs", report)
-                effort = QUICK if question.quick else FULL
-                table = measured_table(device, target, pack, run, effort, question.threads, report)
-            else:
-                table = modelled_table(device, precision, mode, run)
-            path = question.out / "tables" / table.key.file_name
-            table.save(path)
-            tables[path] = table
-    return tables, run
+            table = modelled_table(device, precision, mode, run)
+            yield _kept(question, table, run.front_end, ())
+
+
+def _packs(question: Question, report: Report) -> Iterator[Path]:
+    """The pack that was given, or one for each runtime, mode and precision, made where it is not there yet."""
+    if question.pack:
+        yield question.pack
+        return
+    run = Run.open(question.run).manifest
+    for runtime in RUNTIMES if question.runtime == "all" else (question.runtime,):
+        for mode in MODES if question.mode == "all" else (question.mode,):
+            for precision in PRECISIONS if question.precision == "all" else (question.precision,):
+                yield ensure_pack(run, runtime, precision, mode, question.out / "packs", report)
+
+
+def _measured(
+    question: Question,
+    device: DeviceProfile,
+    target: Target,
+    agent: Agent,
+    folder: Path,
+    pack: LayerPack,
+    report: Report,
+) -> Profiled:
+    effort = QUICK if question.quick else FULL
+    cores = _cores(device, question.threads)
+    asked = (
+        f"{device.name} over {target.name}, pack {pack.digest()}, {type(agent).__name__}, {effort.rounds} rounds of "
+        f"{effort.runs}, threads {question.threads}, cores {','.join(map(str, cores)) or 'any'}"
+    )
+    name = f"{device.name}-{pack.runtime}-{pack.precision}-{pack.mode}.jsonl"
+    journal = (Journal.resume if question.resume else Journal.new)(question.out / "journals" / name, asked)
+    files = {each.file: folder / each.file for each in (pack.overhead, *pack.layers)}
+    measurements = Session(target, agent, files, effort, question.threads, cores, journal, report).measure()
+    hop_ms = 1e3 * pack.front_end.seconds(STREAM_CHUNK_FRAMES)
+    heavy = costliest({name: each.median_us for name, each in measurements.items()}, files)
+    duty = sustained = None
+    if pack.mode == "stream" and not question.quick:
+        report("one decision each hop", 0, 1)
+        duty = duty_cycle_ratio(target, agent, heavy, hop_ms, question.threads, cores)
+    if question.sustained:
+        report("working on and on", 0, 1)
+        sustained = sustained_ratio(target, agent, heavy, question.sustained, question.threads, cores)
+    found = Found(measurements, journal.base_bytes(), duty, sustained)
+    grid = choose_grid(pack.space.all_layers(pack.front_end, pack.label_count, pack.mode))
+    table = make_table(device.name, pack, grid, found, effort.note)
+    return _kept(question, table, pack.front_end, tuple(remarks(journal, measurements)))
+
+
+def _kept(question: Question, table: CostTable, front_end: FrontEndSpec, doubts: tuple[str, ...]) -> Profiled:
+    """Write the table, and its picture beside it."""
+    path = question.out / "tables" / table.key.file_name
+    table.save(path)
+    if importlib.util.find_spec("matplotlib") is None:
+        lacking = "no picture was drawn: matplotlib is not installed (pip install 'aec-toolkit[profile]')."
+        return Profiled(table, path, front_end, (*doubts, lacking))
+    from toolkit.profile.picture import draw_table
+
+    return Profiled(table, path, front_end, doubts, tuple(draw_table(table, front_end, path.with_suffix(""))))
+
+
+def _agent(question: Question, pack: LayerPack, machine: str, report: Report) -> Agent:
+    """TFLite files run in the device's Python unless the native runner is asked for; ExecuTorch has that alone."""
+    wanted = question.agent or ("python" if pack.runtime == "tflite" else "native")
+    if wanted == "python":
+        if pack.runtime != "tflite":
+            raise UserError(f"{pack.runtime} files are measured by its native runner alone: --agent native.")
+        return PythonAgent()
+    from toolkit.native import native_agent
+
+    return native_agent(pack.runtime, machine, lambda what: report(what, 0, 1))
 
 
 def _device(question: Question, target: Target | None) -> DeviceProfile:
@@ -80,11 +178,20 @@ def _device(question: Question, target: Target | None) -> DeviceProfile:
     raise UserError("which device? Name one: --device rpi4. Or measure this machine: --target local.")
 
 
+def _cores(device: DeviceProfile, threads: int) -> tuple[int, ...]:
+    """Cores of the listening cluster where the profile knows them; else the agent chooses."""
+    if not device.clusters:
+        return ()
+    mask = int(device.cluster.mask, 16)
+    cores = [index for index in range(mask.bit_length()) if mask >> index & 1]
+    return tuple(cores[-threads:])
+
+
 def _check_machine(device: DeviceProfile, machine: str) -> None:
     """An ARM device's table is not measured on something else."""
     core = device.cluster.core if device.clusters else ""
     if core.startswith("Cortex-") and not machine.startswith(("aarch64", "arm")):
         raise MismatchError(
-            f"{device.name} has {core} cores, the target is {machine}. Run the command on the device itself, or leave "
-            "--device out to measure this machine as what it is."
+            f"{device.name} has {core} cores, the target is {machine}. Name the device itself with --target ssh://..., "
+            "or leave --device out to measure this machine as what it is."
         )

@@ -20,9 +20,11 @@ def predict(
 ) -> PredictedCost:
     """The cost of one inference in the table's mode.
 
-    Latency is the sum of the rows. Memory is the largest row's activations, because layers run one after the other,
-    plus the constants of all rows, plus the runtime itself where the table knows it. Latency is of the weakest kind
-    among the rows; bytes are counted from shapes, so memory and file are modelled whatever the rows are.
+    Latency is the sum of the rows and one call; the share of a core is with the core asleep between decisions, where
+    that was measured. The 90th percentile is the sum of the rows', for what slows a device slows all layers. Memory is
+    the largest row's activations, because layers run one after the other, plus the constants of all rows, plus the
+    runtime itself where the table knows it. Latency is of the weakest kind among the rows; bytes are counted from
+    shapes, so memory and file are modelled whatever the rows are.
 
     Raises:
         MismatchError: the table was made for another space, front end or label count, or lacks a layer.
@@ -32,15 +34,19 @@ def predict(
     rows = [table.row(layer) for layer in layers]
     kind: Kind = max((row.kind for row in rows), key=WEAKNESS.__getitem__)
 
-    latency_ms = sum(row.latency_us for row in rows) / 1e3
+    call_us, duty_cycle = table.key.call_us, table.key.duty_cycle_ratio or 1.0
+    latency_ms = (call_us + sum(row.latency_us for row in rows)) / 1e3
+    p90s_us = [row.p90_us for row in rows if row.p90_us is not None]
+    p90 = Figure(value=(call_us + sum(p90s_us)) / 1e3, kind=kind) if len(p90s_us) == len(rows) else None
     file_bytes = sum(row.file_bytes for row in rows)
     memory_bytes = max(row.activation_bytes for row in rows) + file_bytes + table.key.runtime_base_bytes
     core_share = None
     if table.key.mode == "stream":
         chunk_ms = 1e3 * front_end.seconds(STREAM_CHUNK_FRAMES)
-        core_share = Figure(value=latency_ms * table.key.threads / chunk_ms, kind=kind)
+        core_share = Figure(value=duty_cycle * latency_ms * table.key.threads / chunk_ms, kind=kind)
     return PredictedCost(
         latency_ms=Figure(value=latency_ms, kind=kind),
+        latency_p90_ms=p90,
         core_share=core_share,
         memory_mb=Figure(value=memory_bytes / BYTES_PER_MB, kind="modelled"),
         file_mb=Figure(value=file_bytes / BYTES_PER_MB, kind="modelled"),

@@ -24,6 +24,8 @@ from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.space import SearchSpace
 
 Kind = Literal["measured", "interpolated", "modelled"]
+MAX_VARIATION = 0.05
+"""Coefficient of variation above which a measurement is taken again."""
 
 
 class Environment(Part):
@@ -57,9 +59,16 @@ class Measurement(Part):
         return statistics.median(self.latencies_us)
 
     @property
+    def p90_us(self) -> float:
+        """The raw timing that nine tenths do not exceed."""
+        return sorted(self.latencies_us)[-(-9 * len(self.latencies_us) // 10) - 1]
+
+    @property
     def variation(self) -> float:
-        """Coefficient of variation: standard deviation over mean (0 for a single timing)."""
-        return statistics.pstdev(self.latencies_us) / statistics.fmean(self.latencies_us)
+        """Coefficient of variation, standard deviation over mean, without the tenth at either end."""
+        cut = len(self.latencies_us) // 10
+        kept = sorted(self.latencies_us)[cut : len(self.latencies_us) - cut]
+        return statistics.pstdev(kept) / statistics.fmean(kept)
 
 
 class CostRow(Part):
@@ -68,6 +77,9 @@ class CostRow(Part):
     layer: Layer
     kind: Kind
     latency_us: float = Field(ge=0)
+    """Median; of a measured row without the time that any call takes (`CostKey.call_us`)."""
+    p90_us: float | None = Field(None, ge=0)
+    """What nine of ten inferences do not exceed, likewise; None where it is not known."""
     file_bytes: int = Field(ge=0)
     activation_bytes: int = Field(ge=0)
     measurement: Measurement | None = None
@@ -96,12 +108,23 @@ class CostKey(Record):
     label_count: int = Field(ge=1)
     runtime_base_bytes: int = Field(0, ge=0)
     """Memory of the process with the runtime loaded and no model, where known."""
+    call_us: float = Field(0, ge=0)
+    """Of one call that computes nothing: once an inference, and in no row."""
+    duty_cycle_ratio: float | None = Field(None, gt=0)
+    """Latency with one decision each hop and the core asleep between, over latency back to back."""
+    sustained_ratio: float | None = Field(None, gt=0)
+    """Latency at the end of a sustained run over that at its beginning."""
 
     @property
     def file_name(self) -> str:
-        """`rpi4-tflite-int8-stream-4f0c….jsonl`: the same for the same question, whatever memory was found."""
-        digest = self.model_copy(update={"runtime_base_bytes": 0}).digest()
+        """`rpi4-tflite-int8-stream-4f0c….jsonl`: the same for the same question, whatever was found."""
+        nothing_found = {name: type(self).model_fields[name].default for name in _FOUND}
+        digest = self.model_copy(update=nothing_found).digest()
         return f"{self.device}-{self.runtime}-{self.precision}-{self.mode}-{digest[:8]}.jsonl"
+
+
+_FOUND = ("runtime_base_bytes", "call_us", "duty_cycle_ratio", "sustained_ratio")
+"""Fields of a key that were measured beside the rows: they do not tell two tables apart."""
 
 
 class CostTable:
@@ -174,6 +197,8 @@ class PredictedCost(Part):
     """What a table says one subnet costs, front end included."""
 
     latency_ms: Figure
+    latency_p90_ms: Figure | None = None
+    """What nine of ten inferences do not exceed."""
     core_share: Figure | None
     """Share of one core of always-on listening; in `stream` mode only."""
     memory_mb: Figure

@@ -1,0 +1,77 @@
+"""A board that does as it is told, for tests of what stands between it and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from toolkit.specs.cost import Environment
+from toolkit.targets import Condition, Start, Visit
+
+ENVIRONMENT = Environment(
+    machine="aarch64",
+    cpu="board",
+    system="Linux",
+    python="3.9.2",
+    runtime="tflite",
+    runtime_version="2.14.0",
+    threads=2,
+    core_mask="0xc",
+    governor="performance",
+    clock_mhz=1500.0,
+    temperature_c=41.0,
+    load_average=0.0,
+    started_utc="2026-01-01T00:00:00Z",
+)
+Answer = Callable[[dict[str, str], list[str]], Iterator[Start | Visit]]
+"""From a plan's settings and the files to visit to what the agent says."""
+
+
+def start(**changes: Any) -> Start:
+    """An agent's first line; `changes` are of its environment."""
+    return Start(kind="start", environment=ENVIRONMENT.model_copy(update=changes), base_bytes=1_000_000)
+
+
+def visit(file: str, *latencies_us: float, temperature_c: float | None = None) -> Visit:
+    """Timings after a warm-up of a second."""
+    condition = Condition(clock_mhz=None, temperature_c=temperature_c, throttled=None)
+    return Visit(
+        kind="visit", file=file, warmups_us=(1e6,), latencies_us=latencies_us, before=condition, after=condition
+    )
+
+
+class Board:
+    """A target whose agent is `answer`; it remembers the plans that it was given."""
+
+    name = "board"
+    python = "python3"
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.settings: list[dict[str, str]] = []
+        self.visits: list[list[str]] = []
+        self.plan = ""
+
+    def machine(self) -> str:
+        """An ARM board."""
+        return "aarch64"
+
+    @contextmanager
+    def workplace(self) -> Iterator[Board]:
+        """The board itself."""
+        yield self
+
+    def bring(self, files: Mapping[str, Path]) -> None:
+        """Keep the plan."""
+        if "plan.txt" in files:
+            self.plan = files["plan.txt"].read_text()
+
+    def run(self, command: Sequence[str]) -> Generator[str, None, None]:
+        """What the agent says to the plan."""
+        words = [line.split() for line in self.plan.splitlines()]
+        self.settings.append({word[0]: word[1] for word in words if word[0] != "time"})
+        self.visits.append([word[1] for word in words if word[0] == "time"])
+        for line in self.answer(self.settings[-1], self.visits[-1]):
+            yield line.model_dump_json()

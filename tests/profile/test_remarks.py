@@ -1,0 +1,66 @@
+"""Numbers that are doubtful are called so, with the command that mends them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.profile.boards import ENVIRONMENT, start
+from toolkit.profile.journal import Journal
+from toolkit.profile.remarks import remarks
+from toolkit.specs.cost import Measurement
+from toolkit.targets import Condition, Visit
+
+STEADY = (100.0, 100.0, 101.0)
+
+
+def said(
+    tmp_path: Path,
+    visits: list[tuple[float, ...]],
+    *,
+    clocks: tuple[float | None, ...] = (),
+    throttled: str | None = None,
+    **environment: Any,
+) -> list[str]:
+    """What is said of visits of one file."""
+    journal = Journal.new(tmp_path / "j.jsonl", "a test")
+    with journal.open():
+        journal.add(start(**environment))
+        for number, latencies_us in enumerate(visits):
+            clock = clocks[number] if clocks else None
+            condition = Condition(clock_mhz=clock, temperature_c=None, throttled=throttled)
+            visit = Visit(
+                kind="visit", file="a", warmups_us=(), latencies_us=latencies_us, before=condition, after=condition
+            )
+            journal.add(visit)
+    values = tuple(value for each in visits for value in each)
+    return remarks(journal, {"a": Measurement(latencies_us=values, warmups_us=(), environment=ENVIRONMENT)})
+
+
+def test_good_numbers_are_left_alone(tmp_path: Path) -> None:
+    """A steady board with a fixed clock needs no remark."""
+    assert said(tmp_path, [STEADY] * 5, clocks=(1500.0,) * 5, throttled="0x0") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"visits": [(100.0, 130.0, 90.0)] * 5}, ["1 of 1 layers scatter", "`top`"]),
+        ({"visits": [STEADY], "governor": "ondemand"}, ["governor is ondemand", "tee", "scaling_governor"]),
+        ({"visits": [STEADY], "load_average": 3.0}, ["load average was 3.0", "`top`"]),
+        ({"visits": [STEADY], "throttled": "0x50005"}, ["throttled itself", "0x50005", "fan"]),
+        ({"visits": [STEADY], "throttled": "0x50000"}, ["0x50000", "not while it was measured"]),
+        ({"visits": [STEADY, STEADY], "clocks": (1500.0, 600.0)}, ["between 600 and 1500 MHz"]),
+        ({"visits": [STEADY, (121.0,) * 3]}, ["1.21 times the first", "--sustained 10"]),
+    ],
+    ids=["scatter", "governor", "load", "throttled", "throttled before", "clock", "drift"],
+)
+def test_each_doubt_is_one_sentence_with_its_remedy(
+    tmp_path: Path, arguments: dict[str, Any], words: list[str]
+) -> None:
+    """And nothing else is said."""
+    found = [each for each in said(tmp_path, **arguments) if "scatter" not in each or words[0].startswith("1 of 1")]
+    assert len(found) == 1
+    assert all(word in found[0] for word in words)

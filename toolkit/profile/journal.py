@@ -1,0 +1,127 @@
+"""`Journal`: every line of an agent on disk before the next measurement starts, so that a stopped profile goes on.
+
+    {"schema_version": 1, "question": "..."}      what is measured; another question is another journal
+    {"kind": "start", ...}                        once for each time that the agent was started
+    {"kind": "visit", "file": ...}                a line a visit
+
+A last line that was cut off is dropped: that measurement is taken again. Proved by tests/profile/test_journal.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import Self
+
+from toolkit.specs.cost import Environment
+from toolkit.specs.errors import MismatchError, UserError
+from toolkit.specs.record import Record
+from toolkit.targets import Start, Visit, read_line
+
+
+class JournalHead(Record):
+    """First line of a journal."""
+
+    question: str
+    """Device, target, pack and effort, in one line for people."""
+
+
+class Journal:
+    """Lines of agents, appended to one file.
+
+    Args:
+        path: of the file.
+        lines: what stands in it already.
+    """
+
+    def __init__(self, path: Path, lines: list[Start | Visit]) -> None:
+        self.path = path
+        self.starts = [line for line in lines if isinstance(line, Start)]
+        self.visits = [line for line in lines if isinstance(line, Visit)]
+        self._file: FileIO | None = None
+
+    @classmethod
+    def new(cls, path: Path, question: str) -> Self:
+        """An empty journal; one that stands there is replaced."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(JournalHead(question=question).model_dump_json() + "\n", encoding="utf-8")
+        return cls(path, [])
+
+    @classmethod
+    def resume(cls, path: Path, question: str) -> Self:
+        """The journal of an interrupted profile, or an empty one.
+
+        Raises:
+            MismatchError: it answers another question.
+            UserError: a line in its middle is none.
+        """
+        if not path.is_file():
+            return cls.new(path, question)
+        whole, _, cut = path.read_bytes().rpartition(b"\n")
+        first, *rest = whole.decode().split("\n")
+        if not first:
+            return cls.new(path, question)
+        found = JournalHead.from_text(first, origin=f"{path} line 1").question
+        if found != question:
+            raise MismatchError(f"{path} is of [{found}], not of [{question}]. Leave --resume out to start anew.")
+        if cut:
+            with path.open("r+b") as file:
+                file.truncate(len(whole) + 1)
+        lines = [read_line(line, str(path), UserError) for line in rest]
+        return cls(path, [line for line in lines if isinstance(line, Start | Visit)])
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """While it is open, lines can be added."""
+        with self.path.open("ab", buffering=0) as self._file:
+            yield
+
+    def add(self, line: Start | Visit) -> None:
+        """Put a line on disk.
+
+        Raises:
+            UserError: the disk is full; what stands there is kept.
+        """
+        if self._file is None:
+            raise ValueError("the journal is not open")
+        try:
+            rest = line.model_dump_json().encode() + b"\n"
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.path}: {error.strerror}. {len(self.visits)} measurements are kept: make room and "
+                "call the same command with --resume."
+            ) from error
+        if isinstance(line, Start):
+            self.starts.append(line)
+        else:
+            self.visits.append(line)
+
+    def counts(self) -> Counter[str]:
+        """Visits of each file."""
+        return Counter(visit.file for visit in self.visits)
+
+    def environment(self) -> Environment:
+        """Where all of it was measured: that of the last start.
+
+        Raises:
+            MismatchError: the agent was started in two that do not mix.
+        """
+        environments = [start.environment for start in self.starts]
+        for name in ("machine", "cpu", "runtime", "runtime_version", "threads", "core_mask"):
+            if len(found := sorted({str(getattr(each, name)) for each in environments})) > 1:
+                raise MismatchError(
+                    f"{self.path} holds measurements of {name} {' and '.join(found)}, which do not mix. "
+                    "Leave --resume out to start anew."
+                )
+        return environments[-1]
+
+    def base_bytes(self) -> int:
+        """Least memory of an agent with its runtime loaded and no model."""
+        return min(start.base_bytes for start in self.starts)

@@ -1,0 +1,85 @@
+"""The tool criticises its own numbers: what makes them doubtful, and the command that mends it.
+
+Proved by tests/profile/test_remarks.py.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+
+from toolkit.profile.journal import Journal
+from toolkit.specs.cost import MAX_VARIATION, Measurement
+from toolkit.targets import Visit
+
+STEADY_GOVERNORS = ("performance", "userspace")
+BUSY_LOAD = 0.5
+"""Load average at the start, for each thread that is measured, above which other programs had the cores."""
+CLOCK_SPREAD = 0.05
+DRIFT = 0.1
+_NOW, _SINCE_BOOT = 0xF, 0xF0000
+"""Source: Raspberry Pi documentation, vcgencmd get_throttled."""
+_AGAIN = "profile again"
+
+
+def remarks(journal: Journal, measurements: Mapping[str, Measurement]) -> list[str]:
+    """A sentence for each doubt, the gravest first; none for numbers to be trusted."""
+    return [*_scatter(measurements), *_throttling(journal.visits), *_clock(journal), *_drift(journal), *_load(journal)]
+
+
+def _scatter(measurements: Mapping[str, Measurement]) -> Iterator[str]:
+    noisy = {name: each.variation for name, each in measurements.items() if each.variation > MAX_VARIATION}
+    if noisy:
+        worst = max(noisy, key=lambda name: noisy[name])
+        yield (
+            f"{len(noisy)} of {len(measurements)} layers scatter by more than {100 * MAX_VARIATION:.0f} %, {worst} by "
+            f"{100 * noisy[worst]:.0f} %: end other programs there (`top` shows them), then {_AGAIN}."
+        )
+
+
+def _throttling(visits: Sequence[Visit]) -> Iterator[str]:
+    flags = [int(text, 16) for visit in visits for text in (visit.before.throttled, visit.after.throttled) if text]
+    if any(flag & _NOW for flag in flags):
+        yield (
+            f"the board throttled itself ({max(flags):#x}; `vcgencmd get_throttled`): give it a fan or a stronger "
+            f"power supply, let it cool, then {_AGAIN}."
+        )
+    elif any(flag & _SINCE_BOOT for flag in flags):
+        yield f"the board throttled itself after it was started ({max(flags):#x}), though not while it was measured."
+
+
+def _clock(journal: Journal) -> Iterator[str]:
+    environment = journal.starts[-1].environment
+    clocks = [clock for visit in journal.visits for clock in (visit.before.clock_mhz, visit.after.clock_mhz) if clock]
+    if environment.governor and environment.governor not in STEADY_GOVERNORS:
+        yield (
+            f"the governor is {environment.governor}, which moves the clock with the load. On the device: "
+            "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+        )
+    if clocks and max(clocks) > (1 + CLOCK_SPREAD) * min(clocks):
+        yield f"the clock moved between {min(clocks):.0f} and {max(clocks):.0f} MHz: fix it, then {_AGAIN}."
+
+
+def _drift(journal: Journal) -> Iterator[str]:
+    """The last visits of all layers against their first ones."""
+    first: dict[str, float] = {}
+    last: dict[str, float] = {}
+    for visit in journal.visits:
+        median = statistics.median(visit.latencies_us)
+        first.setdefault(visit.file, median)
+        last[visit.file] = median
+    ratio = sum(last.values()) / sum(first.values())
+    if abs(ratio - 1) > DRIFT:
+        yield (
+            f"the last round took {ratio:.2f} times the first: the device warms up or was busy for a while. "
+            "See where it settles: --sustained 10"
+        )
+
+
+def _load(journal: Journal) -> Iterator[str]:
+    start = journal.starts[0].environment
+    if start.load_average is not None and start.load_average > BUSY_LOAD * start.threads:
+        yield (
+            f"the load average was {start.load_average:.1f} at the start: other programs had the cores. End them "
+            f"(`top` shows them), then {_AGAIN}."
+        )
