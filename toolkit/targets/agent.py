@@ -219,7 +219,7 @@ def throttled() -> str | None:
 
 def cpu_name() -> str:
     """The name that people know: a board's model where there is one, else the processor's."""
-    board = text("/proc/device-tree/model") or text("/sys/firmware/devicetree/base/model")
+    board = text("/sys/firmware/devicetree/base/model")
     return board or field("/proc/cpuinfo", "model name", str) or platform.processor() or "unknown"
 
 

@@ -34,7 +34,7 @@ printf '%s\\n' "$machine"
 _KEEP = (
     _MACHINE
     + """
-trap '' HUP INT TERM
+trap : HUP INT TERM
 boot=$(cut -c 1-8 /proc/sys/kernel/random/boot_id 2>/dev/null)
 folder=
 for parent in "${TMPDIR:-/var/tmp}" /data/local/tmp /var/tmp /tmp; do
@@ -48,17 +48,19 @@ done
     exit 73
 }
 printf '%s\\n' "$folder"
-cat >/dev/null
+read -r _
 rm -rf "$folder" || { sleep 1; rm -rf "$folder"; }
 """
 )
 
 _BRING = """
-tar -xof - -C "$1"
+cd "$1" || exit
+tar -xof -
 exit $?
 """
 
-# setsid, where it is there, gives the command a process group, so that what it started ends with it.
+# setsid, where it is there, gives the command a process group, so that what it started ends with it. Nothing is ever
+# written to stdin: `read` returns at its end.
 _RUN = """
 cd "$1" || exit
 shift
@@ -66,7 +68,7 @@ command -v "$1" >/dev/null || { printf '%s: not found\\n' "$1" >&2; exit 127; }
 exec 3<&0 </dev/null
 $(command -v setsid) "$@" 3<&- &
 child=$!
-{ cat <&3; kill -9 -$child || kill -9 $child; } >/dev/null 2>&1 &
+{ read -r _; kill -9 -$child || kill -9 $child; } <&3 >/dev/null 2>&1 &
 watch=$!
 exec 3<&-
 wait $child
@@ -183,6 +185,6 @@ def _failure(name: str, job: Job) -> DeviceError:
         )
     if code == 128 + 9:
         return StableDeviceError(f"{name}: ended by signal 9, as when memory runs out. Close other programs there.")
-    if code > 128:
+    if 128 < code <= 128 + 64:
         return StableDeviceError(f"{name}: ended by signal {code - 128} ({job.last_words()}).")
     return StableDeviceError(f"{name}: {job.last_words()}")

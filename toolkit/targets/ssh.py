@@ -44,8 +44,10 @@ _FAULTS: tuple[tuple[str, type[DeviceError], str], ...] = (
     (
         "HOST IDENTIFICATION HAS CHANGED",
         StableDeviceError,
-        "the host key has changed, so another device may be answering. If this one was set up anew, remove {old_key}, "
-        "connect once by hand and compare the new key: {by_hand}",
+        (
+            "the host key has changed, so another device may be answering. If this one was set up anew, "
+            "remove {old_key}, connect once by hand and compare the new key: {by_hand}"
+        ),
     ),
     (
         "host key is known|Host key verification failed",
@@ -55,8 +57,10 @@ _FAULTS: tuple[tuple[str, type[DeviceError], str], ...] = (
     (
         "Permission denied|Too many authentication failures",
         StableDeviceError,
-        "it lets no key of yours in, and passwords are not asked for. Bring it a key, as with ssh-copy-id, until this "
-        "works without a question: {by_hand}",
+        (
+            "it lets no key of yours in, and passwords are not asked for. Bring it a key, as with ssh-copy-id, "
+            "until this works without a question: {by_hand}"
+        ),
     ),
     # A name of mDNS is not known while its device starts.
     (
