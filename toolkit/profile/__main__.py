@@ -21,6 +21,7 @@ _TARGET = "Where to measure: local, ssh://USER@HOST, adb://SERIAL. Without it: m
 @click.option("--precision", type=click.Choice(["int8", "fp32", "all"]), default="all", show_default=True)
 @click.option("--run", type=_FOLDER, metavar="DIR", help="Run whose space is profiled; the default Run otherwise.")
 @click.option("--pack", type=_FOLDER, metavar="DIR", help="Measure this pack; needs no converter and no Run.")
+@click.option("--make-pack", is_flag=True, help="Make the packs only, to be measured elsewhere with --pack.")
 @click.option("--agent", type=click.Choice(["python", "native"]), help="What measures.  [default: python for tflite]")
 @click.option("--python", metavar="PATH", help="The device's Python, if not python3.")
 @click.option("--quick", is_flag=True, help="Fewer timings: under a minute for one mode and precision.")
@@ -30,17 +31,21 @@ _TARGET = "Where to measure: local, ssh://USER@HOST, adb://SERIAL. Without it: m
 @click.option("--devices", type=_FOLDER, metavar="DIR", help="Folder with profiles of your own.")
 @click.option("--out", type=_FOLDER, default=Path("out"), show_default=True, help="Tables go to OUT/tables.")
 @json_option
-def main(as_json: bool, **options: Any) -> None:
+def main(as_json: bool, make_pack: bool, **options: Any) -> None:
     """Write cost tables: what every layer of a space costs on a device.
 
     With --target every layer is measured there. Without it the costs are modelled from the device's profile, and
     every row and every figure says so.
     """
     from toolkit.profile import report
-    from toolkit.profile.profile import Question, profile
+    from toolkit.profile.profile import Question, packs, profile
     from toolkit.progress import Progress
 
     with Progress() as progress:
+        if make_pack:
+            made = [str(path) for path in packs(Question(**options), progress.count)]
+            print_json({"packs": made}) if as_json else click.echo("\n".join(made))
+            return
         profiled = list(profile(Question(**options), progress.count))
     if as_json:
         print_json(report.as_json(profiled))

@@ -86,7 +86,7 @@ def profile(question: Question, report: Report) -> Iterator[Profiled]:
         return
     machine = target.machine()
     _check_machine(device, machine)
-    for folder in _packs(question, report):
+    for folder in packs(question, report):
         pack = open_pack(folder)
         agent = _agent(question, pack, machine, report)
         yield _measured(question, device, target, agent, folder, pack, report)
@@ -100,16 +100,21 @@ def _modelled(question: Question, device: DeviceProfile) -> Iterator[Profiled]:
             yield _kept(question, table, run.front_end, ())
 
 
-def _packs(question: Question, report: Report) -> Iterator[Path]:
-    """The pack that was given, or one for each runtime, mode and precision, made where it is not there yet."""
+def packs(question: Question, report: Report) -> Iterator[Path]:
+    """The pack that was given, or one for each runtime, mode and precision, made where it is not there yet.
+
+    Raises:
+        UserError: no Run, the converter is not installed, or the runtime has no such precision.
+    """
     if question.pack:
         yield question.pack
         return
     run = Run.open(question.run).manifest
-    for runtime in RUNTIMES if question.runtime == "all" else (question.runtime,):
-        for mode in MODES if question.mode == "all" else (question.mode,):
+    for mode in MODES if question.mode == "all" else (question.mode,):
+        layers = choose_grid(run.space.all_layers(run.front_end, len(run.labels), mode)).packed
+        for runtime in RUNTIMES if question.runtime == "all" else (question.runtime,):
             for precision in PRECISIONS if question.precision == "all" else (question.precision,):
-                yield ensure_pack(run, runtime, precision, mode, question.out / "packs", report)
+                yield ensure_pack(run, layers, runtime, precision, mode, question.out / "packs", report)
 
 
 def _measured(
@@ -165,7 +170,7 @@ def _agent(question: Question, pack: LayerPack, machine: str, report: Report) ->
         if pack.runtime != "tflite":
             raise UserError(f"{pack.runtime} files are measured by its native runner alone: --agent native.")
         return PythonAgent()
-    from toolkit.native import native_agent
+    from toolkit.native.build import native_agent
 
     return native_agent(pack.runtime, machine, lambda what: report(what, 0, 1))
 
