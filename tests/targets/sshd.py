@@ -73,7 +73,7 @@ def ssh_server(folder: Path, login: Path) -> Iterator[Sshd]:
     _write_client(folder, port)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
-    command = [server, "-D", "-f", folder / "sshd_config", "-p", str(port), "-E", folder / "log"]
+    command = [server, "-D", "-f", str(folder / "sshd_config"), "-p", str(port), "-E", str(folder / "log")]
     process = subprocess.Popen(command)
     try:
         _wait_for(port, process)

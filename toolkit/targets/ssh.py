@@ -11,8 +11,9 @@ import re
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from toolkit.targets.job import Connection
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ZONE = re.compile(r"[A-Za-z0-9_.-]+")
+
+_SHORT_FOLDER, _PREFIX = Path("/tmp"), "aec-ssh-"  # noqa: S108 (a random private folder is made in it)
+"""A socket's path holds 100 characters or so, and what TMPDIR names may be longer."""
 
 _OPTIONS = {
     "BatchMode": "yes",
@@ -138,8 +142,12 @@ def ssh_connection(address: SshAddress) -> Iterator[Connection]:
     program = shutil.which("ssh")
     if program is None:
         raise StableDeviceError("no ssh was found here. Install the OpenSSH client, on Debian: openssh-client.")
-    # A socket's path holds 100 characters or so, and the system's temporary folder may have a long name.
-    with tempfile.TemporaryDirectory(prefix="aec-ssh-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    for old in _SHORT_FOLDER.glob(f"{_PREFIX}*"):
+        # Of a process that was killed. One in use holds its socket, but for its first moment.
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > 3600:
+                old.rmdir()
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_SHORT_FOLDER, ignore_cleanup_errors=True) as folder:
         yield _Ssh(program, address, Path(folder, "socket"))
 
 
