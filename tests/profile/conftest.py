@@ -29,5 +29,6 @@ def packs(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: s
     run = Run.open(tiny_run).manifest
     layers = run.space.all_layers(run.front_end, len(run.labels), "stream")
     with FileLock(str(folder) + ".lock"):
-        ensure_pack(layers, "int8", "stream", run.front_end, folder, lambda *_: None)
+        for precision in ("int8", "fp32"):
+            ensure_pack(run, layers, "tflite", precision, "stream", folder, lambda *_: None)
     return folder

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from toolkit.lower.formats import FORMATS
 from toolkit.profile.counts import file_bytes
-from toolkit.profile.pack import ensure_pack
-from toolkit.specs.errors import UserError
-from toolkit.specs.layer import Layer
-from toolkit.specs.pack import PackedLayer, open_pack
+from toolkit.profile.pack import LIBRARIES, ensure_pack
+from toolkit.specs.errors import MismatchError, UserError
+from toolkit.specs.layer import Layer, Mode
+from toolkit.specs.pack import PACK, LayerPack, PackedLayer, open_pack
 from toolkit.specs.run import Run, RunManifest
-from toolkit.specs.runtime import Precision
+from toolkit.specs.runtime import Precision, Runtime
 
 STRUCTURE_BYTES = 10_000
 """What a file of one layer holds beside constants: shapes, names, operators; most in the front end."""
@@ -32,13 +33,29 @@ def pack_of(run: RunManifest, packs: Path, precision: Precision) -> tuple[Path, 
     def refuse(what: str, done: int, total: int) -> None:
         raise AssertionError(f"{what} again: {done} of {total}")
 
-    folder = ensure_pack(layers_of(run), precision, "stream", run.front_end, packs, refuse)
+    folder = ensure_pack(run, layers_of(run), "tflite", precision, "stream", packs, refuse)
     return folder, {packed.layer: packed for packed in open_pack(folder).layers}
 
 
-def layers_of(run: RunManifest) -> tuple[Layer, ...]:
-    """Rows of its stream tables."""
-    return run.space.all_layers(run.front_end, len(run.labels), "stream")
+def layers_of(run: RunManifest, mode: Mode = "stream") -> tuple[Layer, ...]:
+    """Rows of its tables."""
+    return run.space.all_layers(run.front_end, len(run.labels), mode)
+
+
+def small_pack(
+    run: RunManifest, runtime: Runtime, precision: Precision, mode: Mode, folder: Path, wanted: tuple[int, ...]
+) -> tuple[Path, LayerPack]:
+    """A new pack of some of the layers."""
+    layers = [layers_of(run, mode)[index] for index in wanted]
+    path = ensure_pack(run, layers, runtime, precision, mode, folder, lambda *_: None)
+    return path, open_pack(path)
+
+
+def method(path: Path) -> Any:
+    """An ExecuTorch file, ready to run."""
+    from executorch.runtime import Runtime as ExecuTorch
+
+    return ExecuTorch.get().load_program(path).load_method("forward")
 
 
 def interpreter(folder: Path, packed: PackedLayer) -> Any:
@@ -51,11 +68,12 @@ def interpreter(folder: Path, packed: PackedLayer) -> Any:
 
 
 def test_a_pack_has_one_file_for_each_layer_and_is_made_once(run: RunManifest, packs: Path) -> None:
-    """Asking again converts nothing; the float pack that int8 is made from is kept too."""
+    """Asking again converts nothing; beside the layers stands what any inference costs."""
     for precision in ("int8", "fp32"):
         folder, packed = pack_of(run, packs, precision)
         assert tuple(packed) == layers_of(run)
-        assert {path.name for path in folder.glob("*.tflite")} == {entry.file for entry in packed.values()}
+        files = {"overhead.tflite", *(entry.file for entry in packed.values())}
+        assert {path.name for path in folder.glob("*.tflite")} == files
 
 
 def test_every_file_runs_and_its_output_feeds_the_next_layer(run: RunManifest, packs: Path) -> None:
@@ -82,11 +100,29 @@ def test_int8_layers_take_and_give_int8(run: RunManifest, packs: Path) -> None:
         types = {
             detail["name"]: detail["dtype"] for detail in (*model.get_input_details(), *model.get_output_details())
         }
-        if layer.operator in ("conv2d", "avg_pool2d", "linear"):
-            assert types["x"] == types["y"] == np.int8, layer.name
-        if layer.operator in ("front_end", "scale"):
-            assert set(types.values()) == {np.float32}, layer.name
-        assert types.get("border", np.float32) == types.get("new_border", np.float32) == np.float32
+        int8 = {name for name, dtype in types.items() if dtype == np.int8}
+        if layer.operator in ("conv2d", "avg_pool2d"):
+            assert int8 == ({"y"} if layer.channels_in == 1 else {"x", "y"}), layer.name
+        else:  # a stream's time pooling is float, and so is what goes to the linear layers
+            assert int8 == ({"x"} if layer.operator == "global_pool" else set()), layer.name
+
+
+def test_the_last_layer_is_float_and_makes_scores(run: RunManifest, packs: Path) -> None:
+    """As in a bundle; the linear layer before it is int8 inside."""
+    folder, packed = pack_of(run, packs, "int8")
+    hidden, head = (entry for layer, entry in packed.items() if layer.operator == "linear")
+    weights = {
+        entry.file: {str(each["dtype"]) for each in interpreter(folder, entry).get_tensor_details()}
+        for entry in (hidden, head)
+    }
+    assert weights[head.file] == {str(np.float32)}
+    assert str(np.int8) in weights[hidden.file]
+    model = interpreter(folder, head)
+    (hidden_units,) = model.get_input_details()
+    model.set_tensor(hidden_units["index"], np.ones(hidden_units["shape"], np.float32))
+    model.invoke()
+    (scores,) = (model.get_tensor(each["index"]) for each in model.get_output_details())
+    assert ((scores > 0) & (scores < 1)).all()
 
 
 def test_a_streaming_convolution_joins_its_border_and_hands_on_the_next(run: RunManifest, packs: Path) -> None:
@@ -98,7 +134,7 @@ def test_a_streaming_convolution_joins_its_border_and_hands_on_the_next(run: Run
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1, layer.frames, layer.bins, layer.channels_in)).astype(np.float32)
     model.set_tensor(index["x"], x)
-    model.set_tensor(index["mask"], np.ones((layer.frames, 1, 1), np.float32))
+    model.set_tensor(index["frames_seen"], np.full(1, 960, np.float32))
     given = []
     for border in (np.zeros, np.ones):
         model.set_tensor(index["border"], border((1, 2, layer.bins, layer.channels_in), np.float32))
@@ -118,6 +154,51 @@ def test_files_are_as_large_as_is_counted(run: RunManifest, packs: Path) -> None
             assert counted <= (folder / entry.file).stat().st_size <= counted + STRUCTURE_BYTES, layer.name
 
 
+@pytest.mark.parametrize(
+    ("runtime", "precision"),
+    [(runtime, each) for runtime in ("tflite", "executorch", "onnx") for each in FORMATS[runtime].precisions],
+)
+def test_a_pack_is_made_in_every_format(
+    run: RunManifest, tmp_path: Path, runtime: Runtime, precision: Precision
+) -> None:
+    """A streaming convolution and the last layer, and the files are larger the wider their numbers are."""
+    folder, pack = small_pack(run, runtime, precision, "stream", tmp_path, (5, -1))
+    assert (pack.runtime, pack.precision, pack.mode) == (runtime, precision, "stream")
+    assert set(pack.made_with) == {"toolkit", *LIBRARIES[runtime]}
+    for packed in pack.files:
+        assert packed.file.endswith(FORMATS[runtime].suffix)
+        assert (folder / packed.file).stat().st_size > 0
+
+
+def test_executorchs_int8_layers_meet_as_inside_a_clip(run: RunManifest, tmp_path: Path) -> None:
+    """One delegate a layer takes int8 maps, channels last, and gives such."""
+    import torch
+
+    folder, pack = small_pack(run, "executorch", "int8", "clip", tmp_path, (3, 4))
+    for packed in pack.layers:
+        shape = (1, packed.layer.channels_in, packed.layer.frames, packed.layer.bins)
+        layer = method(folder / packed.file)
+        given = torch.randint(-100, 100, shape, dtype=torch.int8).contiguous(memory_format=torch.channels_last)
+        (made,) = layer.execute([given])
+        assert made.dtype == torch.int8, packed.layer.name
+        assert made.is_contiguous(memory_format=torch.channels_last), packed.layer.name
+        assert made.shape[1] == packed.layer.channels_out
+
+
+def test_a_pack_knows_all_that_a_board_does_not(run: RunManifest, packs: Path) -> None:
+    """Space, front end and labels of the table, without the Run."""
+    folder, _ = pack_of(run, packs, "int8")
+    pack = open_pack(folder)
+    assert (pack.space, pack.front_end, pack.label_count) == (run.space, run.front_end, len(run.labels))
+
+
+def test_a_runtime_without_the_precision_is_one_clear_error(run: RunManifest, tmp_path: Path) -> None:
+    """And leaves no pack behind."""
+    with pytest.raises(UserError, match="executorch files are not made in fp16; expected fp32"):
+        small_pack(run, "executorch", "fp16", "clip", tmp_path, (0,))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_damaged_pack_is_refused(run: RunManifest, packs: Path, tmp_path: Path) -> None:
     """A file that is not the one that was made is named, with the remedy."""
     folder, packed = pack_of(run, packs, "int8")
@@ -125,9 +206,30 @@ def test_a_damaged_pack_is_refused(run: RunManifest, packs: Path, tmp_path: Path
     copy.mkdir()
     for path in folder.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
-    victim = copy / next(iter(packed.values())).file
-    victim.write_bytes(victim.read_bytes()[:-1])
-    with pytest.raises(UserError, match=f"{victim.name} is missing or damaged. Delete .* profile again"):
-        open_pack(copy)
+    for name in (next(iter(packed.values())).file, "overhead.tflite"):
+        victim = copy / name
+        whole = victim.read_bytes()
+        for damaged in (whole[:-1], bytes([*whole[:40], whole[40] ^ 1, *whole[41:]])):
+            victim.write_bytes(damaged)
+            with pytest.raises(UserError, match=f"{victim.name} is missing or damaged. Delete .* make the pack again"):
+                open_pack(copy)
+        victim.write_bytes(whole)
+    open_pack(copy)
     with pytest.raises(UserError, match="holds no layer pack"):
+        open_pack(tmp_path)
+
+
+def test_a_pack_of_another_space_or_schema_is_refused(run: RunManifest, packs: Path, tmp_path: Path) -> None:
+    """A layer that its space has not would make a row that no subnet asks for."""
+    folder, packed = pack_of(run, packs, "int8")
+    pack = open_pack(folder)
+    stranger = next(iter(packed)).model_copy(update={"frames": 95})
+    entry = pack.layers[0].model_copy(update={"layer": stranger})
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    pack.model_copy(update={"layers": (entry, *pack.layers[1:])}).save(tmp_path / PACK)
+    with pytest.raises(UserError, match=f"holds {stranger.name}, which is no layer of its space tiny"):
+        open_pack(tmp_path)
+    pack.model_copy(update={"schema_version": 1}).save(tmp_path / PACK)
+    with pytest.raises(MismatchError, match="reads LayerPack schema 2"):
         open_pack(tmp_path)

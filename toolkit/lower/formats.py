@@ -48,18 +48,13 @@ def lower(
     Raises:
         UserError: the format has no such precision, its libraries are missing, or it lacks an operator of the piece.
     """
-    for precision in precisions:
-        if precision not in FORMATS[runtime].precisions:
-            raise UserError(
-                f"{runtime} files are not made in {precision}; expected {', '.join(FORMATS[runtime].precisions)}."
-            )
+    _check(runtime, precisions)
     if runtime == "tflite":
         from toolkit.lower.tflite import lower_tflite
-        from toolkit.lower.tflite_quantize import quantize_tflite
 
         model = lower_tflite(piece)
         for precision in precisions:
-            yield model if precision == "fp32" else quantize_tflite(model, precision, quantization)
+            yield _tflite(model, piece, precision, quantization)
     elif runtime == "executorch":
         from toolkit.lower.executorch import lower_executorch
 
@@ -72,3 +67,40 @@ def lower(
         from toolkit.lower.onnx import lower_onnx
 
         yield from lower_onnx(piece, precisions, quantization)
+
+
+def lower_many(runtime: Runtime, pieces: Sequence[tuple[Piece, Quantization]], precision: Precision) -> Iterator[bytes]:
+    """A file for each piece, as `lower` makes it; a TFLite one of many small ones in about a fifth of the time.
+
+    Raises:
+        UserError: as `lower`.
+    """
+    _check(runtime, (precision,))
+    if runtime == "tflite":
+        from toolkit.lower.tflite import lower_tflite_many
+
+        models = lower_tflite_many([piece for piece, _ in pieces])
+        for model, (piece, quantization) in zip(models, pieces, strict=True):
+            yield _tflite(model, piece, precision, quantization)
+    else:
+        for piece, quantization in pieces:
+            yield from lower(runtime, piece, (precision,), quantization)
+
+
+def _check(runtime: Runtime, precisions: Sequence[Precision]) -> None:
+    for precision in precisions:
+        if precision not in FORMATS[runtime].precisions:
+            raise UserError(
+                f"{runtime} files are not made in {precision}; expected {', '.join(FORMATS[runtime].precisions)}."
+            )
+
+
+def _tflite(model: bytes, piece: Piece, precision: Precision, quantization: Quantization) -> bytes:
+    """The version of a float32 file in another precision."""
+    if precision == "fp32" or not quantization.ranges:
+        return model
+    from toolkit.lower.tflite_edges import int8_edges
+    from toolkit.lower.tflite_quantize import quantize_tflite
+
+    smaller = quantize_tflite(model, precision, quantization)
+    return int8_edges(smaller, piece.edges) if piece.edges and precision == "int8" else smaller

@@ -41,6 +41,8 @@ class Piece:
         example_inputs: one tensor for each of `input_names`; their shapes become the shapes of the file.
         tap_names: tensors inside the graph that keep a name in the file, so that an activation range can be given for
             them. They are no outputs of the file.
+        edges: names of inputs and outputs where the piece is cut out of a larger network. There the file takes and
+            gives what the runtime has inside that network: int8 in an `int8` file, and channels last in ExecuTorch's.
     """
 
     module: nn.Module
@@ -48,6 +50,7 @@ class Piece:
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
     tap_names: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.example_inputs) != len(self.input_names):
