@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,6 +171,16 @@ def write_login(folder: Path, shell: str) -> Path:
     )
     login.chmod(0o755)
     return login
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Whether it comes true in that time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def needs(*programs: str) -> None:

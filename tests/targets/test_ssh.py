@@ -15,10 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.targets.conftest import PROJECT, needs, write_login
+from tests.targets.conftest import NASTY, PROJECT, needs, until, write_login
 from tests.targets.sshd import Sshd, ssh_server
 from toolkit.specs.errors import DeviceError, StableDeviceError, TransientDeviceError
 from toolkit.targets import open_target
+from toolkit.targets.shell import LEASE_S
 
 pytestmark = pytest.mark.system
 
@@ -182,3 +183,22 @@ def test_nothing_is_asked_at_the_terminal(new_kitchen: Sshd) -> None:
     os.close(ours)
     os.close(terminal)
     assert said == "refused\n"
+
+
+def test_a_device_that_hears_nothing_more_ends_what_runs(new_kitchen: Sshd) -> None:
+    """Where a cable is pulled no end of the connection reaches the device; after a while of silence it clears up."""
+    (parent,) = (folder for folder in new_kitchen.folder.iterdir() if folder.name == NASTY)
+    with open_target("ssh://kitchen").workplace() as place:
+        lines = place.run(["sh", "-c", "echo $$; exec sleep 600"])
+        sleeping = psutil.Process(int(next(lines)))
+        silent = [process for process in psutil.Process().children(recursive=True) if process.name() == "ssh"]
+        for process in silent:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            sleeping.wait(LEASE_S + 30)
+            assert until(lambda: not any(parent.iterdir()))
+        finally:
+            for process in silent:
+                process.send_signal(signal.SIGCONT)
+        with pytest.raises(TransientDeviceError, match="connection was lost"):
+            next(lines)

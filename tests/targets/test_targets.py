@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ import psutil
 import pytest
 
 from tests.fakes import fake_tflite
-from tests.targets.conftest import PROJECT, SMALL_KIB, Device
+from tests.targets.conftest import PROJECT, SMALL_KIB, Device, until
 from tests.targets.models import adding_tflite
 from toolkit.specs.errors import StableDeviceError, TransientDeviceError
 from toolkit.targets import Peak, Plan, Play, Played, PythonAgent, Start, Visit, carry_out, open_target, run_plan
@@ -43,16 +42,6 @@ def running(word: str) -> list[psutil.Process]:
         if word in line and process.pid != os.getpid():
             found.append(process)
     return found
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Whether it comes true in that time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def left(device: Device) -> list[Path]:

@@ -48,6 +48,7 @@ class Job:
 
     def __init__(self, connection: Connection, script: str, *words: str) -> None:
         self.connection = connection
+        self.begun = False
         self._talk = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
         self._process = subprocess.Popen(
             connection.argv(["sh", "-c", _FRAME + script, "aec-toolkit", *words]),
@@ -82,14 +83,24 @@ class Job:
         finally:
             stdin.close()
 
+    def say(self, data: bytes) -> bool:
+        """Writes to stdin; whether anybody is there to read it."""
+        stdin = self._process.stdin
+        assert stdin  # noqa: S101 (it is a pipe)
+        try:
+            stdin.write(data)
+            stdin.flush()
+        except OSError:
+            return False
+        return True
+
     def lines(self) -> Iterator[str]:
         """Lines of the script's stdout as they come."""
-        begun = False
         for raw in self._process.stdout or ():
             line = raw.decode(errors="replace").rstrip("\r\n")
-            if begun:
+            if self.begun:
                 yield line
-            begun = begun or line == _BEGIN
+            self.begun = self.begun or line == _BEGIN
 
     def code(self) -> int | None:
         """Waits for the script's end, its stdin closed; its exit code, None when it was cut off."""

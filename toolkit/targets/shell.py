@@ -1,18 +1,20 @@
 """`ShellTarget`: any device that has a POSIX shell and a way to it, which is a `Connection` (local, ssh, adb).
 
     host                                     device
-    keeper's stdin, held open -------------> sh: makes the folder, says its name, waits for the end of stdin, removes it
+    keeper's stdin, held open, a beat -----> sh: makes a folder, names it, removes it when stdin ends or is silent
     tar of the files ----------------------> sh: tar -x
-    job's stdin, held open ----------------> sh: runs the command, kills it at the end of stdin
+    job's stdin, held open ----------------> sh: runs the command, kills it when stdin ends
     lines <--------------------------------- its stdout
 
-The end of stdin is what reaches a device in all cases: a workplace that is left, a host process that is killed, a cable
-that is pulled. Scripts are constant; whatever varies is an argument. Proved by tests/targets/test_targets.py.
+The end of stdin reaches a device when a workplace is left, when the host process is killed, and when the connection is
+closed. A cable that is pulled closes nothing at first: then the beat is missing. Scripts are constant; whatever varies
+is an argument. Proved by tests/targets/test_targets.py.
 """
 
 from __future__ import annotations
 
 import tarfile
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +24,10 @@ from typing import NoReturn
 from toolkit.specs.errors import DeviceError, StableDeviceError, TransientDeviceError
 from toolkit.targets.elf import architecture, built_for
 from toolkit.targets.job import Connection, Job
+
+LEASE_S = 30
+"""A device that has heard nothing for so long ends what runs."""
+_BEAT_S = 8.0
 
 _MACHINE = """
 machine=$(uname -m)
@@ -48,10 +54,17 @@ done
     exit 73
 }
 printf '%s\\n' "$folder"
-read -r _
+if command -v timeout >/dev/null; then
+    while [ "$(timeout __LEASE__ dd bs=1 count=1 2>/dev/null)" ]; do :; done
+else
+    cat >/dev/null
+fi
+for job in $(cat "$folder"/.job 2>/dev/null); do
+    kill -9 -$job || kill -9 $job
+done 2>/dev/null
 rm -rf "$folder" || { sleep 1; rm -rf "$folder"; }
 """
-)
+).replace("__LEASE__", str(LEASE_S))
 
 _BRING = """
 cd "$1" || exit
@@ -59,8 +72,8 @@ tar -xof -
 exit $?
 """
 
-# setsid, where it is there, gives the command a process group, so that what it started ends with it. Nothing is ever
-# written to stdin: `read` returns at its end.
+# setsid, where it is there, gives the command a process group, so that what it started ends with it. `read` returns at
+# the end of stdin, for nothing is ever written to it.
 _RUN = """
 cd "$1" || exit
 shift
@@ -68,11 +81,13 @@ command -v "$1" >/dev/null || { printf '%s: not found\\n' "$1" >&2; exit 127; }
 exec 3<&0 </dev/null
 $(command -v setsid) "$@" 3<&- &
 child=$!
+echo $child >.job
 { read -r _; kill -9 -$child || kill -9 $child; } <&3 >/dev/null 2>&1 &
 watch=$!
 exec 3<&-
 wait $child
 code=$?
+rm -f .job
 kill -9 -$child $watch 2>/dev/null
 exit $code
 """
@@ -109,7 +124,25 @@ class ShellTarget:
             machine, folder = next(said, ""), next(said, "")
             if not folder:
                 raise _failure(self.name, keeper)
-            yield ShellWorkplace(self.name, self.python, machine, folder, connection, keeper)
+            with _beating(keeper):
+                yield ShellWorkplace(self.name, self.python, machine, folder, connection, keeper)
+
+
+@contextmanager
+def _beating(keeper: Job) -> Iterator[None]:
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(_BEAT_S) and keeper.say(b"."):
+            pass
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @dataclass(frozen=True)
@@ -169,22 +202,20 @@ class ShellWorkplace:
             self._fail(job)
 
     def _fail(self, job: Job) -> NoReturn:
-        if self.keeper.has_ended():
-            raise self.connection.fault(self.keeper.talk() or job.talk()) or TransientDeviceError(
-                f"{self.name}: the connection was lost. Try again."
-            )
-        raise _failure(self.name, job)
+        raise _lost(self.name) if self.keeper.has_ended() else _failure(self.name, job)
 
 
 def _failure(name: str, job: Job) -> DeviceError:
     """Why a job ended badly, in one line."""
     code = job.code()
     if code is None:
-        return job.connection.fault(job.talk()) or TransientDeviceError(
-            f"{name}: the connection was lost ({job.last_words()}). Try again."
-        )
+        return (None if job.begun else job.connection.fault(job.talk())) or _lost(name)
     if code == 128 + 9:
         return StableDeviceError(f"{name}: ended by signal 9, as when memory runs out. Close other programs there.")
     if 128 < code <= 128 + 64:
         return StableDeviceError(f"{name}: ended by signal {code - 128} ({job.last_words()}).")
     return StableDeviceError(f"{name}: {job.last_words()}")
+
+
+def _lost(name: str) -> DeviceError:
+    return TransientDeviceError(f"{name}: the connection was lost. Try again.")
