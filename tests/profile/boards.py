@@ -48,15 +48,15 @@ class Board:
     name = "board"
     python = "python3"
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, answer: Answer, machine: str = "aarch64") -> None:
+        self.answer, self._machine = answer, machine
         self.settings: list[dict[str, str]] = []
         self.visits: list[list[str]] = []
         self.plan = ""
 
     def machine(self) -> str:
-        """An ARM board."""
-        return "aarch64"
+        """As it was made."""
+        return self._machine
 
     @contextmanager
     def workplace(self) -> Iterator[Board]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.fakes import fake_run
+from tests.profile.boards import Board, start, visit
 from toolkit.profile.__main__ import main
 from toolkit.specs.cost import CostTable
 from toolkit.specs.errors import TransientDeviceError
 from toolkit.specs.run import Run
-from toolkit.targets.local import LocalTarget
+from toolkit.targets import Start, Visit
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,7 @@ def test_without_a_target_the_tables_are_modelled_and_say_so(run: Path, tmp_path
     result = call("--device", "rpi4", "--run", run, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     assert "MODELLED from published figures, nothing was measured. Error band: not validated." in result.stdout
-    tables = [CostTable.load(path) for path in (tmp_path / "tables").iterdir()]
+    tables = [CostTable.load(path) for path in (tmp_path / "tables").glob("*.jsonl")]
     expected = {(mode, precision) for mode in ("stream", "clip") for precision in ("int8", "fp32")}
     assert {(table.key.mode, table.key.precision) for table in tables} == expected
     assert {table.kinds for table in tables} == {("modelled",)}
@@ -62,7 +67,7 @@ def test_measures_this_machine(tiny_run: Path, packs: Path, tmp_path: Path) -> N
     result = call("--target", "local", *options)
     assert result.exit_code == 0, result.output
     assert "quick: 2 rounds" in result.stdout
-    tables = {table.key.precision: table for table in map(CostTable.load, (tmp_path / "tables").iterdir())}
+    tables = {table.key.precision: table for table in map(CostTable.load, (tmp_path / "tables").glob("*.jsonl"))}
     assert set(tables) == {"int8", "fp32"}
     for table in tables.values():
         assert table.kinds == ("measured",)
@@ -71,30 +76,66 @@ def test_measures_this_machine(tiny_run: Path, packs: Path, tmp_path: Path) -> N
         assert [row.layer for row in table.rows.values()] == list(layers)
 
 
-def test_a_run_that_is_cut_short_leaves_no_table(
+def test_an_interrupted_profile_is_resumed(
     tiny_run: Path, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither half of one nor a temporary file; the exit code says that a device failed."""
+    """A device that goes away leaves no table, exit code 4 and a journal; --resume measures what is missing, once."""
     shutil.copytree(packs, tmp_path / "packs")
+    monkeypatch.setattr("toolkit.profile.measure.BACK_OFF_SECONDS", ())
 
-    def lost(*_: object) -> None:
-        raise TransientDeviceError("the cable was pulled. Plug it in and profile again.")
+    def answer(_: dict[str, str], files: list[str]) -> Iterator[Start | Visit]:
+        yield start(threads=1)
+        for number, file in enumerate(files):
+            if number == 3 and not healed:
+                raise TransientDeviceError("the cable was pulled.")
+            yield visit(file, 1000.0)
 
-    monkeypatch.setattr(LocalTarget, "run_agent", lost)
-    options = ("--mode", "stream", "--precision", "int8", "--run", tiny_run, "--out", tmp_path)
-    result = call("--target", "local", *options)
+    board, healed = Board(answer), False
+    monkeypatch.setattr("toolkit.profile.profile.open_target", lambda *_: board)
+    options = ("--mode", "stream", "--precision", "int8", "--run", tiny_run, "--out", tmp_path, "--quick")
+    result = call("--device", "rpi4", "--target", "ssh://pi@garden", *options)
     assert result.exit_code == 4
-    assert "the cable was pulled" in result.stderr
+    assert re.fullmatch(r"error: the cable was pulled\. .*--resume\.", result.stderr.strip())
     assert not (tmp_path / "tables").exists()
+    healed, board.visits = True, []
+    result = call("--device", "rpi4", "--target", "ssh://pi@garden", *options, "--resume")
+    assert result.exit_code == 0, result.output
+    (path,) = (tmp_path / "tables").glob("*.jsonl")
+    table = CostTable.load(path)
+    assert table.kinds == ("measured",)
+    assert sum(map(len, board.visits)) == 2 * (len(table.rows) + 1) - 3
+    assert path.with_suffix(".png").is_file()
+    assert path.with_suffix(".svg").is_file()
+
+
+def test_a_pack_is_made_here_and_measured_there(tiny_run: Path, packs: Path, tmp_path: Path) -> None:
+    """--make-pack gives a folder that --pack measures without the Run, in a process that imports no torch."""
+    shutil.copytree(packs, tmp_path / "packs")
+    options = ("--mode", "stream", "--precision", "int8", "--run", tiny_run, "--out", tmp_path)
+    made = json.loads(call("--make-pack", *options, "--json").stdout)["packs"]
+    assert len(made) == 1
+    script = (
+        "import sys; from toolkit.profile.__main__ import main; "
+        "main([*sys.argv[1:]], standalone_mode=False); assert not {'torch', 'litert_torch'} & set(sys.modules)"
+    )
+    arguments = ("--target", "local", "--pack", made[0], "--quick", "--out", str(tmp_path / "board"), "--json")
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    (answer,) = json.loads(done.stdout)["tables"]
+    assert answer["rows"].keys() == {"measured"}
+    assert (answer["device"], answer["precision"], answer["mode"]) == ("host", "int8", "stream")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((), "which device"),
-        (("--device", "rpi"), "Did you mean rpi4?"),
+        (("--device", "rpii4"), "Did you mean rpi4?"),
         (("--device", "host"), "must be measured"),
-        (("--device", "rpi4", "--target", "ssh://pi@garden"), "not there yet"),
+        (("--target", "local", "--pack", "nowhere"), "holds no layer pack"),
+        (("--target", "local", "--runtime", "executorch", "--agent", "python"), "--agent native"),
         (("--target", "moon"), "known: local"),
         (("--device", "rpi4", "--run", "nowhere"), "holds no Run"),
         (("--device", "rpi4", "--devices", "wrong"), "did you mean title"),
@@ -119,7 +160,8 @@ def test_an_arm_device_is_not_measured_on_something_else(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A table that says rpi4 was not made on a PC."""
-    monkeypatch.setattr(LocalTarget, "machine", lambda _: "x86_64")
+    board = Board(lambda *_: iter([]), machine="x86_64")
+    monkeypatch.setattr("toolkit.profile.profile.open_target", lambda *_: board)
     result = call("--device", "rpi4", "--target", "local", "--run", run, "--out", tmp_path)
     assert result.exit_code == 2
     assert "rpi4 has Cortex-A72 cores, the target is x86_64" in result.stderr

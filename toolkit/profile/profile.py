@@ -84,6 +84,8 @@ def profile(question: Question, report: Report) -> Iterator[Profiled]:
     if target is None:
         yield from _modelled(question, device)
         return
+    if not question.pack and question.runtime != "tflite":
+        _check_agent(question, question.runtime)
     machine = target.machine()
     _check_machine(device, machine)
     for folder in packs(question, report):
@@ -165,14 +167,17 @@ def _kept(question: Question, table: CostTable, front_end: FrontEndSpec, doubts:
 
 def _agent(question: Question, pack: LayerPack, machine: str, report: Report) -> Agent:
     """TFLite files run in the device's Python unless the native runner is asked for; ExecuTorch has that alone."""
-    wanted = question.agent or ("python" if pack.runtime == "tflite" else "native")
-    if wanted == "python":
-        if pack.runtime != "tflite":
-            raise UserError(f"{pack.runtime} files are measured by its native runner alone: --agent native.")
+    _check_agent(question, pack.runtime)
+    if pack.runtime == "tflite" and question.agent != "native":
         return PythonAgent()
     from toolkit.native.build import native_agent
 
     return native_agent(pack.runtime, machine, lambda what: report(what, 0, 1))
+
+
+def _check_agent(question: Question, runtime: str) -> None:
+    if question.agent == "python" and runtime != "tflite":
+        raise UserError(f"the Python agent runs tflite files, not {runtime}: leave --agent out, or --agent native.")
 
 
 def _device(question: Question, target: Target | None) -> DeviceProfile:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-from toolkit.profile.device_model import ERROR_BAND
+from toolkit.profile.profile import Profiled
+from toolkit.search.predict import predict
 from toolkit.specs.cost import CostTable
-from toolkit.specs.run import RunManifest
-from toolkit.specs.space import STREAM_CHUNK_FRAMES
+from toolkit.specs.device import error_band
 
 
 class Total(NamedTuple):
@@ -24,64 +25,104 @@ class Total(NamedTuple):
     constants_mb: float
 
 
-def as_json(tables: dict[Path, CostTable], run: RunManifest) -> dict[str, Any]:
+def as_json(profiled: Sequence[Profiled]) -> dict[str, Any]:
     """Every table's file, how its rows are known, and the sums of the smallest and the largest subnet."""
-    return {"tables": [_table_json(path, table, run) for path, table in tables.items()]}
+    return {"tables": [_table_json(each) for each in profiled]}
 
 
-def print_tables(tables: dict[Path, CostTable], run: RunManifest) -> None:
+def print_tables(profiled: Sequence[Profiled]) -> None:
     """The tables to stdout, a line each, and where they lie."""
     console = Console(highlight=False)
-    key = next(iter(tables.values())).key
-    console.print(f"{key.device}, {key.runtime} {key.runtime_version}, threads: {key.threads}, cores {key.core_mask}\n")
-    shown = Table("", "subnet", "latency", "of a core", "constants", "layers", box=None, pad_edge=False)
-    for table in tables.values():
-        title, known = f"{table.key.precision} {table.key.mode}", _known(table)
-        for name, total in _totals(table, run).items():
-            shown.add_row(title, name, *_figures(total), known)
-            title = known = ""
-    console.print(shown)
-    console.print()
-    for remark in _remarks(tables, run):
+    for runtime, group in itertools.groupby(profiled, lambda each: each.table.key.runtime):
+        tables = list(group)
+        key = tables[0].table.key
+        console.print(f"{key.device}, {runtime} {key.runtime_version}, threads: {key.threads}, cores {key.core_mask}\n")
+        shown = Table("", "subnet", "latency", "of a core", "constants", "layers", box=None, pad_edge=False)
+        for each in tables:
+            title, known = f"{each.table.key.precision} {each.table.key.mode}", _known(each.table)
+            for name, total in _totals(each).items():
+                shown.add_row(title, name, *_figures(total), known)
+                title = known = ""
+        console.print(shown)
+        console.print()
+    for remark in _remarks(profiled):
         console.print(remark, soft_wrap=True, markup=False)
 
 
-def _remarks(tables: dict[Path, CostTable], run: RunManifest) -> list[str]:
-    rows = [row for table in tables.values() for row in table.rows.values()]
-    notes = {row.note for row in rows if row.kind == "measured" and row.note}
-    space = f"{run.space.name} at base width {run.space.base_width}"
-    remarks = [f"Sums over the layers, front end included, of {space} with {len(run.labels)} labels (Run {run.name})."]
-    if any(row.kind == "modelled" for row in rows):
-        remarks.append(f"MODELLED from published figures, nothing was measured. Error band: {ERROR_BAND}.")
-    remarks += [f"{note}; without --quick the timings are steadier." for note in sorted(notes)]
-    remarks += [str(path) for path in tables]
-    return remarks
+def _remarks(profiled: Sequence[Profiled]) -> Iterator[str]:
+    key = profiled[0].table.key
+    space = f"{key.space.name} at base width {key.space.base_width}"
+    yield f"Sums over the layers, front end included, of {space} with {key.label_count} labels."
+    yield from _modelled(profiled)
+    notes = {row.note for each in profiled for row in each.table.rows.values() if row.kind != "modelled" and row.note}
+    for note in sorted(notes):
+        yield f"{note}{'; without --quick the timings are steadier' if note.startswith('quick') else ''}."
+    for each in profiled:
+        yield from (f"{_name(each.table)}: {doubt}" for doubt in (*_paces(each.table), *each.remarks))
+    for each in profiled:
+        yield f"{each.path}{''.join(f' and {path.suffix}' for path in each.pictures)}"
 
 
-def _table_json(path: Path, table: CostTable, run: RunManifest) -> dict[str, Any]:
+def _modelled(profiled: Sequence[Profiled]) -> Iterator[str]:
+    """The error band of modelled tables, told apart by precision where it differs."""
+    bands: dict[str, list[str]] = {}
+    for each in profiled:
+        if band := _band(each.table):
+            bands.setdefault(band, []).append(each.table.key.precision)
+    if bands:
+        known = "; ".join(f"{band}{_of(precisions) if len(bands) > 1 else ''}" for band, precisions in bands.items())
+        yield f"MODELLED from published figures, nothing was measured. Error band: {known}."
+
+
+def _paces(table: CostTable) -> Iterator[str]:
+    """What was found beside back-to-back timings."""
+    if table.key.duty_cycle_ratio is not None:
+        yield f"with one decision each hop the costliest layers take {table.key.duty_cycle_ratio:.2f} times as long."
+    if table.key.sustained_ratio is not None:
+        yield f"at the end of the sustained run the costliest layer took {table.key.sustained_ratio:.2f} times as long."
+
+
+def _name(table: CostTable) -> str:
+    return f"{table.key.runtime} {table.key.precision} {table.key.mode}"
+
+
+def _table_json(each: Profiled) -> dict[str, Any]:
+    table = each.table
     return {
-        "path": str(path),
+        "path": str(each.path),
+        "pictures": [str(path) for path in each.pictures],
         "device": table.key.device,
+        "runtime": table.key.runtime,
         "precision": table.key.precision,
         "mode": table.key.mode,
         "rows": dict(Counter(row.kind for row in table.rows.values())),
-        "error_band": ERROR_BAND if "modelled" in table.kinds else None,
-        "sums": {name: total._asdict() for name, total in _totals(table, run).items()},
+        "error_band": _band(table),
+        "duty_cycle_ratio": table.key.duty_cycle_ratio,
+        "sustained_ratio": table.key.sustained_ratio,
+        "remarks": list(each.remarks),
+        "sums": {name: total._asdict() for name, total in _totals(each).items()},
     }
 
 
-def _totals(table: CostTable, run: RunManifest) -> dict[str, Total]:
-    """Sums over the layers of the smallest and of the largest subnet."""
+def _totals(each: Profiled) -> dict[str, Total]:
+    """What `search` predicts of the smallest and of the largest subnet."""
+    key = each.table.key
     totals = {}
-    for name, subnet in {"smallest": run.space.smallest, "largest": run.space.largest}.items():
-        layers = run.space.layers(subnet, run.front_end, len(run.labels), table.key.mode)
-        rows = [table.row(layer) for layer in layers]
-        latency_ms = sum(row.latency_us for row in rows) / 1e3
-        core_share = None
-        if table.key.mode == "stream":
-            core_share = table.key.threads * latency_ms / (1e3 * run.front_end.seconds(STREAM_CHUNK_FRAMES))
-        totals[name] = Total(subnet.id, latency_ms, core_share, sum(row.file_bytes for row in rows) / 1e6)
+    for name, subnet in {"smallest": key.space.smallest, "largest": key.space.largest}.items():
+        cost = predict(each.table, key.space, subnet, each.front_end, key.label_count)
+        share = cost.core_share.value if cost.core_share else None
+        totals[name] = Total(subnet.id, cost.latency_ms.value, share, cost.file_mb.value)
     return totals
+
+
+def _band(table: CostTable) -> str | None:
+    """What a modelled table may be off by; None for a measured one."""
+    notes = [row.note for row in table.rows.values() if row.kind == "modelled"]
+    return error_band(notes) if notes else None
+
+
+def _of(precisions: list[str]) -> str:
+    return f" ({', '.join(dict.fromkeys(precisions))})"
 
 
 def _known(table: CostTable) -> str:
