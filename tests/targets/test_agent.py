@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -18,6 +19,9 @@ import pytest
 
 from tests.fakes import fake_tflite
 from tests.targets.models import adding_tflite
+from toolkit.listen.interpreter import Classifier
+from toolkit.listen.steps import make_step
+from toolkit.specs.bundle import BundleManifest
 from toolkit.targets import Plan, Play, PythonAgent
 
 AGENT = PythonAgent().files["agent.py"]
@@ -220,3 +224,23 @@ def test_is_one_file_for_python_3_9_with_nothing_but_the_standard_library() -> N
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+
+
+def test_a_bundles_files_are_played_as_listen_hears_them(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Scores of each hop equal those of `toolkit.listen`, state and all, in fp32 and int8, clip and stream."""
+    manifest = BundleManifest.load(tiny_bundle / "manifest.json")
+    samples = np.random.default_rng(1).normal(0, 0.2, 2 * manifest.window_samples).astype("<f4")
+    samples.tofile(tmp_path / "samples.raw")
+    files = [file for file in manifest.files if file.runtime == "tflite" and file.mode in ("clip", "stream")]
+    assert {(file.mode, file.precision) for file in files} >= {("clip", "fp32"), ("stream", "fp32"), ("stream", "int8")}
+    hops = {file.name: int(np.prod(file.inputs[0].shape)) for file in files}
+    for name in hops:
+        shutil.copy(tiny_bundle / name, tmp_path)
+    play = tuple(Play(file=name, samples="samples.raw", hop_samples=hop) for name, hop in hops.items())
+    _, *played = lines(run(tmp_path, Plan(play=play)))
+    for file, line in zip(files, played, strict=True):
+        step = make_step(Classifier(tiny_bundle / file.name, file), file, manifest)
+        whole = samples[: len(samples) // hops[file.name] * hops[file.name]]
+        expected = [step(hop) for hop in whole.reshape(-1, hops[file.name])]
+        assert np.abs(np.array(line["scores"]) - expected).max() <= 1e-6
+        assert np.ptp(expected, axis=0).max() > 1e-3
