@@ -17,6 +17,7 @@ from tests.fakes import fake_run
 from tests.profile.boards import Board, start, visit
 from toolkit.profile.__main__ import main
 from toolkit.specs.cost import CostTable
+from toolkit.specs.device import load_profile
 from toolkit.specs.errors import TransientDeviceError
 from toolkit.specs.run import Run
 from toolkit.targets import Start, Visit
@@ -34,10 +35,13 @@ def call(*arguments: str | Path) -> Result:
 
 
 def test_without_a_target_the_tables_are_modelled_and_say_so(run: Path, tmp_path: Path) -> None:
-    """Four tables, every row modelled; on screen too, where the error band would stand."""
+    """Four tables, every row modelled; on screen too, with the error band of this board's own published rows."""
     result = call("--device", "rpi4", "--run", run, "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    assert "MODELLED from published figures, nothing was measured. Error band: not validated." in result.stdout
+    assert "MODELLED from published figures, nothing was measured. Error band: median " in result.stdout
+    model = load_profile("rpi4").model
+    assert model
+    assert all(f"{model.band(precision)} ({precision})" in result.stdout for precision in ("int8", "fp32"))
     tables = [CostTable.load(path) for path in (tmp_path / "tables").glob("*.jsonl")]
     expected = {(mode, precision) for mode in ("stream", "clip") for precision in ("int8", "fp32")}
     assert {(table.key.mode, table.key.precision) for table in tables} == expected

@@ -30,6 +30,7 @@ def test_the_answer_in_words(place: Place) -> None:
         pick.subnet,
         *("latency", "share of one core", "memory", "file", "parameters", "MACs", "mAP"),
         *("at most 1.3 %", "modelled, not measured", "next larger", "breaks", "exhaustive"),
+        "error band   not validated (of the modelled latency)",
         str(path),
         "python -m toolkit.export --device board",
     ):
@@ -41,6 +42,7 @@ def test_the_answer_as_json(place: Place) -> None:
     document = json.loads(run_verb("--device", "board", "--json", *place.arguments).stdout)
     assert document["pick"] == json.loads(Path(document["path"]).read_text())
     assert document["table"]["rows"] == ["modelled"]
+    assert document["error_band"] == "not validated"
     assert {each["bound"] for each in document["next_larger"]["breaks"]} <= {"max_core_share", "max_memory_mb"}
     assert document["inside_budget"] < document["subnets"] == 128
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.specs.device import load_profile
+from toolkit.specs.device import error_band, load_profile
 from toolkit.specs.errors import UserError
 from toolkit.specs.shipped import DEVICES
 
@@ -66,8 +66,8 @@ def test_the_listening_cluster_is_chosen_by_its_index(tmp_path: Path) -> None:
 
 def test_an_unknown_device_lists_the_known_ones_and_the_nearest() -> None:
     """A typing error is answered with what was probably meant."""
-    with pytest.raises(UserError, match=r"unknown device 'rpi'.*pixel7, rpi4, smart-speaker.*Did you mean rpi4\?"):
-        load_profile("rpi")
+    with pytest.raises(UserError, match=r"unknown device 'pixel8'.*pixel7, rpi-zero2w, rpi4.*Did you mean pixel[67]\?"):
+        load_profile("pixel8")
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,68 @@ def test_all_faults_of_a_profile_come_at_once(tmp_path: Path) -> None:
 
 def test_a_model_needs_something_to_be_a_model_of(tmp_path: Path) -> None:
     """A profile with a model but no runtime would have no key for its tables."""
-    model = "[model]\nmacs_per_cycle = { int8 = 2.0 }\nchannel_tile = { int8 = 8 }\nbandwidth_mb_s = 1000\n"
-    text = BOARD.replace("[sources]", f'{model}operator_overhead_us = 10\n\n[sources]\nmodel = "a paper"')
-    (tmp_path / "board.toml").write_text(text)
+    (tmp_path / "board.toml").write_text(with_model(BOARD))
     with pytest.raises(UserError, match="a model needs clusters and runtimes"):
         load_profile("board", tmp_path)
+
+
+def test_a_model_without_a_band_is_not_validated(tmp_path: Path) -> None:
+    """A band is a device's own or none."""
+    (tmp_path / "board.toml").write_text(with_model(WITH_RUNTIME))
+    model = load_profile("board", tmp_path).model
+    assert model
+    assert model.band("int8") == "not validated"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("dense = 2.0", "dense = 9.0", "not above the peak of 8.0"),
+        ("dense = 2.0, ", "", "no rate for dense"),
+        ("cache_mb_s = 2000.0", "cache_mb_s = 900.0", "cache_mb_s 900.0 is below memory_mb_s 1000.0"),
+        ("channel_tile = 8", "channel_tile = 0", "channel_tile"),
+        ("computing_by_threads = 0.8", "computing_by_threads = 1.8", "computing_by_threads"),
+    ],
+)
+def test_an_impossible_model_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """Nothing computes faster than its peak, and more threads than one do not do more than their number."""
+    text = with_model(WITH_RUNTIME)
+    assert old in text
+    (tmp_path / "board.toml").write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        load_profile("board", tmp_path)
+
+
+def test_the_band_of_rows_is_read_from_their_notes() -> None:
+    """What two tables say stands once each; notes of another kind say nothing."""
+    assert error_band(["device model, median 7 %", "device model, median 7 %", "quick"]) == "median 7 %"
+    assert error_band(["device model, b", "device model, a"]) == "a; b"
+    assert error_band([""]) == "not validated"
+
+
+MODEL = """
+[model]
+kernels = "xnnpack"
+cache_kb = 512
+computing_by_threads = 0.8
+moving_by_threads = 0.3
+
+[model.precisions.int8]
+macs_per_cycle = { dense = 2.0, pointwise = 3.0, depthwise = 1.0 }
+peak_macs_per_cycle = 8.0
+channel_tile = 8
+memory_mb_s = 1000.0
+cache_mb_s = 2000.0
+operator_us = 10.0
+
+[sources]
+model = "a paper"
+"""
+WITH_RUNTIME = BOARD.replace("[budget]", '[[runtimes]]\nruntime = "tflite"\nversion = "2.3.0"\n\n[budget]').replace(
+    "[sources]", '[sources]\nruntimes = "its data sheet"'
+)
+
+
+def with_model(text: str) -> str:
+    """A profile with a device model."""
+    return text.replace("[sources]", MODEL.strip())

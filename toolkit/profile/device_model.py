@@ -1,22 +1,24 @@
-"""What a layer costs on a device that is not at hand: a roofline of one core. Every row it makes says `modelled`.
+"""What a layer costs on a device that is not at hand. Every row it makes says `modelled`, with its band of error.
 
-Not validated against whole networks yet; its rates come from published measurements (devices/README.md).
+A layer takes time to compute, to move its numbers and to be started; nothing overlaps. The numbers stand in the
+profile; `toolkit.profile.calibration` finds them from published latencies (devices/README.md).
 Proved by tests/profile/test_device_model.py.
 """
 
 from __future__ import annotations
 
-from toolkit.profile.counts import activation_bytes, arithmetic, file_bytes, macs
+from typing import NamedTuple
+
+from toolkit.profile.counts import BYTES, activation_bytes, arithmetic, file_bytes, macs
+from toolkit.profile.operation import Operation
 from toolkit.specs.cost import CostKey, CostRow, CostTable
-from toolkit.specs.device import CoreCluster, DeviceModel, DeviceProfile
+from toolkit.specs.device import MODEL_NOTE, CoreCluster, DeviceModel, DeviceProfile
 from toolkit.specs.errors import UserError
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Layer, Mode, Operator
 from toolkit.specs.run import RunManifest
 from toolkit.specs.runtime import Precision
 
-NOTE = "device model, not validated"
-ERROR_BAND = "not validated"
 _OPERATORS: dict[Operator, int] = {
     "front_end": 24,
     "scale": 2,
@@ -30,13 +32,29 @@ _STREAM_OPERATORS = 3
 """What a streaming convolution has more: join the border, pad, cut the next border."""
 
 
+class Work(NamedTuple):
+    """What operators ask for: multiply-accumulates, tiles filled up; bytes; starts."""
+
+    dense: float
+    pointwise: float
+    depthwise: float
+    memory: float
+    cache: float
+    operator: float
+
+
+Costs = Work
+"""Microseconds for each."""
+COSTS = Work._fields
+
+
 def modelled_table(profile: DeviceProfile, precision: Precision, mode: Mode, run: RunManifest) -> CostTable:
     """A table of the whole space for one core of the listening cluster.
 
     Raises:
         UserError: the profile has no model for this precision.
     """
-    if not profile.model or precision not in profile.model.macs_per_cycle:
+    if not profile.model or not {precision, "fp32"} <= set(profile.model.precisions):
         raise UserError(
             f"{profile.name} has no device model for {precision}: it must be measured. "
             f"On the device itself: python -m toolkit.profile --device {profile.name} --target local"
@@ -61,7 +79,7 @@ def modelled_table(profile: DeviceProfile, precision: Precision, mode: Mode, run
             latency_us=round(latency_us(layer, precision, profile.model, profile.cluster, run.front_end), 1),
             file_bytes=file_bytes(layer, precision, run.front_end),
             activation_bytes=activation_bytes(layer, precision, run.front_end),
-            note=NOTE,
+            note=MODEL_NOTE + profile.model.band(precision),
         )
         for layer in run.space.all_layers(run.front_end, len(run.labels), mode)
     )
@@ -69,21 +87,64 @@ def modelled_table(profile: DeviceProfile, precision: Precision, mode: Mode, run
 
 
 def latency_us(
-    layer: Layer, precision: Precision, model: DeviceModel, cluster: CoreCluster, front_end: FrontEndSpec
+    layer: Layer,
+    precision: Precision,
+    model: DeviceModel,
+    cluster: CoreCluster,
+    front_end: FrontEndSpec,
+    threads: int = 1,
 ) -> float:
-    """Microseconds of one inference on one core: arithmetic or memory, whichever takes longer, and starting operators.
-
-    Source: Williams et al., Roofline (2009).
-    """
+    """Microseconds of one inference on cores of the cluster."""
     computed_in = arithmetic(layer, precision)
-    tile = model.channel_tile[computed_in]
-    computed = macs(layer, front_end)
+    kernels = model.precisions[computed_in]
+    computed = threads**model.computing_by_threads * 1e3 * cluster.clock_ghz
+    moved = threads**model.moving_by_threads
+    rates = kernels.macs_per_cycle
+    costs = Costs(
+        dense=1 / (computed * rates["dense"]),
+        pointwise=1 / (computed * rates["pointwise"]),
+        depthwise=1 / (computed * rates["depthwise"]),
+        memory=1 / (moved * kernels.memory_mb_s),
+        cache=1 / (moved * kernels.cache_mb_s),
+        operator=kernels.operator_us,
+    )
+    asked = layer_work(layer, precision, kernels.channel_tile, 1024 * model.cache_kb, front_end)
+    return sum(amount * cost for amount, cost in zip(asked, costs, strict=True))
+
+
+def layer_work(layer: Layer, precision: Precision, tile: int, cache_bytes: float, front_end: FrontEndSpec) -> Work:
+    """What a layer of a space asks for; the front end is small matrix products."""
+    maps = activation_bytes(layer, precision, front_end)
+    constants = file_bytes(layer, precision, front_end)
+    computed, kind = float(macs(layer, front_end)), "pointwise"
     if layer.operator == "conv2d":
-        computed = computed * (-(-layer.channels_out // tile) * tile) // layer.channels_out
-    computing_us = computed / (1e3 * cluster.clock_ghz * model.macs_per_cycle[computed_in])
-    traffic = activation_bytes(layer, precision, front_end) + file_bytes(layer, precision, front_end)
-    moving_us = traffic / model.bandwidth_mb_s
+        if layer.groups == layer.channels_in > 1:
+            kind = "depthwise"
+        else:
+            kind = "pointwise" if layer.kernel == 1 else "dense"
+            computed *= _filled(layer.channels_out / layer.groups, tile)
     operators = _OPERATORS[layer.operator]
     if layer.operator == "conv2d" and layer.mode == "stream":
         operators += _STREAM_OPERATORS
-    return max(computing_us, moving_us) + operators * model.operator_overhead_us
+    return _work(kind, computed, constants, maps, cache_bytes, operators)
+
+
+def work(operation: Operation, precision: Precision, tile: int, cache_bytes: float) -> Work:
+    """What one operator of a published network asks for."""
+    kind = {"linear": "pointwise", "move": "pointwise"}.get(operation.kind, operation.kind)
+    computed = float(operation.macs)
+    if operation.kind in ("dense", "pointwise", "linear"):
+        computed *= _filled(operation.channels_out / operation.groups, tile)
+    width = BYTES[precision]
+    return _work(kind, computed, width * operation.weights, width * operation.numbers_moved, cache_bytes, 1)
+
+
+def _work(kind: str, computed: float, constants: float, maps: float, cache_bytes: float, operators: int) -> Work:
+    cached = maps if maps <= cache_bytes else 0.0
+    dense, pointwise, depthwise = (computed if kind == one else 0.0 for one in ("dense", "pointwise", "depthwise"))
+    return Work(dense, pointwise, depthwise, constants + maps - cached, cached, operators)
+
+
+def _filled(channels: float, tile: int) -> float:
+    """How much more is computed because the last tile of channels is computed whole."""
+    return -(-channels // tile) * tile / channels

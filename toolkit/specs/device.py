@@ -6,8 +6,9 @@ Data, not code: `devices/*.toml`. Proved by tests/specs/test_device.py.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +16,16 @@ from toolkit.specs.errors import UserError
 from toolkit.specs.record import Part, Record
 from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.shipped import DEVICES
+
+NOT_VALIDATED = "not validated"
+MODEL_NOTE = "device model, "
+"""How the note of a modelled row begins; its error band follows."""
+
+
+def error_band(notes: Iterable[str]) -> str:
+    """The error band of modelled rows, from their notes."""
+    bands = {note.removeprefix(MODEL_NOTE) for note in notes if note.startswith(MODEL_NOTE)}
+    return "; ".join(sorted(bands)) or NOT_VALIDATED
 
 
 class Budget(Part):
@@ -57,15 +68,48 @@ class RuntimeOnDevice(Part):
     version: str
 
 
+class KernelModel(Part):
+    """What one core does in one precision, and what it could do at best."""
+
+    peak_macs_per_cycle: float = Field(gt=0)
+    macs_per_cycle: dict[Literal["dense", "pointwise", "depthwise"], float]
+    """Best rate in practice of k x k, 1 x 1 and depthwise convolutions."""
+    channel_tile: int = Field(ge=1)
+    """Output channels that the kernels compute together; a rest costs a whole tile."""
+    memory_mb_s: float = Field(gt=0)
+    cache_mb_s: float = Field(gt=0)
+    """Of maps that fit the cache."""
+    operator_us: float = Field(ge=0)
+    """To start one operator."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if missing := [kind for kind in ("dense", "pointwise", "depthwise") if kind not in self.macs_per_cycle]:
+            raise ValueError(f"macs_per_cycle has no rate for {', '.join(missing)}")
+        rates = self.macs_per_cycle.values()
+        if not 0 < min(rates) <= max(rates) <= self.peak_macs_per_cycle:
+            raise ValueError(f"rates must lie above 0 and not above the peak of {self.peak_macs_per_cycle}")
+        if self.cache_mb_s < self.memory_mb_s:
+            raise ValueError(f"cache_mb_s {self.cache_mb_s} is below memory_mb_s {self.memory_mb_s}")
+        return self
+
+
 class DeviceModel(Part):
     """Numbers behind modelled costs, for one core of the listening cluster."""
 
-    macs_per_cycle: dict[Precision, float]
-    """Best rate of a 3x3 convolution in practice, by precision."""
-    channel_tile: dict[Precision, int]
-    """Output channels that the kernels compute together; a rest costs a whole tile."""
-    bandwidth_mb_s: float = Field(gt=0)
-    operator_overhead_us: float = Field(ge=0)
+    kernels: str
+    """Whose kernels compute, as published rows are told apart: xnnpack."""
+    cache_kb: int = Field(gt=0)
+    computing_by_threads: float = Field(ge=0, le=1)
+    """T threads compute T to this power times as fast."""
+    moving_by_threads: float = Field(ge=0, le=1)
+    precisions: dict[Precision, KernelModel]
+    error_band: dict[Precision, str] = Field({})
+    """What the model was off by on published rows of this device that it was not fitted to."""
+
+    def band(self, precision: Precision) -> str:
+        """For people; a device's own rows or none."""
+        return self.error_band.get(precision, NOT_VALIDATED)
 
 
 class DeviceProfile(Record):
