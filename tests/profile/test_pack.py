@@ -192,6 +192,24 @@ def test_a_pack_knows_all_that_a_board_does_not(run: RunManifest, packs: Path) -
     assert (pack.space, pack.front_end, pack.label_count) == (run.space, run.front_end, len(run.labels))
 
 
+def test_a_whole_network_stands_beside_its_layers(run: RunManifest, tmp_path: Path) -> None:
+    """Asked for, it is a file like any other, with the state of all its layers and scores as its result."""
+    layers, largest = layers_of(run)[-1:], run.space.largest
+    folder = ensure_pack(run, layers, "tflite", "int8", "stream", tmp_path, lambda *_: None, [largest])
+    assert ensure_pack(run, layers, "tflite", "int8", "stream", tmp_path, lambda *_: None) != folder
+    (whole,) = open_pack(folder).wholes
+    assert whole.subnet == largest.id
+    model = interpreter(folder, PackedLayer(layer=layers[0], file=whole.file, sha256=whole.sha256))
+    details = model.get_input_details()
+    convolutions = sum(len(block) for block in largest.blocks) + 2
+    assert sum(each["name"].startswith("border") for each in details) == convolutions
+    scores = model.get_signature_runner()(**{each["name"]: np.zeros(each["shape"], np.float32) for each in details})[
+        "y"
+    ]
+    assert scores.shape == (1, len(run.labels))
+    assert ((scores > 0) & (scores < 1)).all()
+
+
 def test_a_runtime_without_the_precision_is_one_clear_error(run: RunManifest, tmp_path: Path) -> None:
     """And leaves no pack behind."""
     with pytest.raises(UserError, match="executorch files are not made in fp16; expected fp32"):

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import new_folder, sha256
 from toolkit.specs.layer import Layer, Mode
-from toolkit.specs.pack import PACK, LayerPack, PackedFile, PackedLayer
+from toolkit.specs.pack import PACK, LayerPack, PackedFile, PackedLayer, PackedSubnet
 from toolkit.specs.run import RunManifest
 from toolkit.specs.runtime import Precision, Runtime
+from toolkit.specs.space import Subnet
 
 if TYPE_CHECKING:
     from toolkit.lower.piece import Piece, Quantization
@@ -48,12 +49,14 @@ def ensure_pack(
     mode: Mode,
     folder: Path,
     report: Report,
+    wholes: Sequence[Subnet] = (),
 ) -> Path:
     """The pack's own folder below `folder`; made when it is not there yet.
 
     Args:
         run: whose space, front end and labels the layers are of.
         layers: that get a file, all in `mode`.
+        wholes: subnets that get a file each too.
 
     Raises:
         UserError: the converter is not installed, or the runtime has no such precision.
@@ -61,6 +64,7 @@ def ensure_pack(
     made_with = _made_with(runtime)
     content = {
         "layers": [layer.model_dump(mode="json") for layer in layers],
+        "wholes": [subnet.id for subnet in wholes],
         "space": run.space.model_dump(mode="json"),
         "labels": len(run.labels),
         "front_end": run.front_end.fingerprint,
@@ -86,6 +90,11 @@ def ensure_pack(
         for number, (layer, model) in enumerate(_lowered(layers, run, runtime, precision, report)):
             file = kept(f"{number:03d}-{layer.name}", model)
             entries.append(PackedLayer(layer=layer, **file.model_dump()))
+        networks = []
+        for number, subnet in enumerate(wholes):
+            report(f"converting whole networks to {runtime} {precision}", number, len(wholes))
+            (model,) = lower_many(runtime, [_whole_piece(subnet, run, mode)], precision)
+            networks.append(PackedSubnet(subnet=subnet.id, **kept(f"whole-{subnet.id}", model).model_dump()))
         LayerPack(
             runtime=runtime,
             precision=precision,
@@ -96,6 +105,7 @@ def ensure_pack(
             made_with=made_with,
             overhead=overhead,
             layers=tuple(entries),
+            wholes=tuple(networks),
         ).save(temporary / PACK)
     return path
 
@@ -127,11 +137,17 @@ def layer_piece(layer: Layer, run: RunManifest, runtime: Runtime) -> tuple[Piece
     return _piece(made._replace(edges=()) if (runtime, layer.mode) == ("executorch", "stream") else made)
 
 
+def _whole_piece(subnet: Subnet, run: RunManifest, mode: Mode) -> tuple[Piece, Quantization]:
+    from toolkit.supernet.chain import chain_module
+
+    return _piece(chain_module(run.space.layers(subnet, run.front_end, len(run.labels), mode), run.front_end))
+
+
 def _piece(made: LayerModule) -> tuple[Piece, Quantization]:
     from toolkit.lower.piece import Piece, Quantization
     from toolkit.supernet.layers import MASK
 
-    ranges = {name: _MASK_RANGE if name == MASK else _RANGE for name in made.quantized}
+    ranges = {name: _MASK_RANGE if name.startswith(MASK) else _RANGE for name in made.quantized}
     return (
         Piece(made.module, tuple(made.inputs.values()), tuple(made.inputs), made.outputs, made.taps, made.edges),
         Quantization(ranges, made.float_after),

@@ -3,6 +3,7 @@
     pack.json           this record
     000-front_end-...   a file a layer
     overhead...         what a runtime needs to do nearly nothing
+    whole-25.25-...     a few whole networks
 
 It holds all that a table is keyed by and that a device does not know, so that a board needs no Run and no framework.
 Not how it is made: that is `toolkit.profile.pack`. Proved by tests/profile/test_pack.py.
@@ -40,6 +41,13 @@ class PackedLayer(PackedFile):
     layer: Layer
 
 
+class PackedSubnet(PackedFile):
+    """A whole network and its file."""
+
+    subnet: str
+    """Its id."""
+
+
 class LayerPack(Record):
     """Which file is which layer's, what the layers are of, and what they were made with."""
 
@@ -58,11 +66,13 @@ class LayerPack(Record):
     overhead: PackedFile
     """One number times another: what starting an inference costs, which each layer's file pays and a network once."""
     layers: tuple[PackedLayer, ...] = Field(min_length=1)
+    wholes: tuple[PackedSubnet, ...] = ()
+    """A few subnets, which tell what a layer costs more in a network, where others have used the caches, than alone."""
 
     @property
     def files(self) -> tuple[PackedFile, ...]:
         """All files, the overhead's first."""
-        return (self.overhead, *self.layers)
+        return (self.overhead, *self.layers, *self.wholes)
 
 
 def open_pack(folder: Path) -> LayerPack:

@@ -21,7 +21,7 @@ from toolkit.specs.space import CONVOLUTIONS_PER_BLOCK, TIME_STRIDE
 from toolkit.supernet.static import BORDER_FRAMES, AveragePool, Conv, Scale, channels_last
 from toolkit.supernet.streaming import SEEN_LIMIT, WINDOW_FRAMES, ChunkBorders
 
-MASK, COUNT = "mask", "frames_seen"
+MASK, COUNT, FEATURES = "mask", "frames_seen", "features_seen"
 
 
 class LayerModule(NamedTuple):
@@ -84,9 +84,8 @@ def _static(layer: Layer, front_end: FrontEndSpec, *, head: bool) -> LayerModule
         case "linear":
             linear = nn.Linear(layer.channels_in, layer.channels_out)
             units = {"x": torch.zeros(1, layer.channels_in)}
-            return (
-                LayerModule(_Head(linear), units) if head else LayerModule(_Hidden(linear), units, quantized=("x", "y"))
-            )
+            quantized = () if head else ("x", "y")
+            return LayerModule(_Linear(linear, head=head), units, quantized=quantized)
 
 
 def _streaming(layer: Layer, front_end: FrontEndSpec, late: int) -> LayerModule | None:
@@ -122,7 +121,7 @@ def _streaming(layer: Layer, front_end: FrontEndSpec, late: int) -> LayerModule 
             mean = ("frequency_mean",)
             return LayerModule(
                 _WindowPool(late, layer.frames * TIME_STRIDE),
-                {"x": x, "window": window, COUNT: seen, "features_seen": seen},
+                {"x": x, "window": window, COUNT: seen, FEATURES: seen},
                 ("y", "new_window", "new_frames_seen"),
                 mean,
                 quantized=("x", *mean),
@@ -162,26 +161,15 @@ class _Twice(nn.Module):
         return 2 * x
 
 
-class _Hidden(nn.Module):
-    """A linear layer and ReLU."""
+class _Linear(nn.Module):
+    """A linear layer, and ReLU or, behind the last one, scores of its logits."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, *, head: bool) -> None:
         super().__init__()
-        self.linear = linear
+        self.linear, self.head = linear, head
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(self.linear(x))
-
-
-class _Head(nn.Module):
-    """The last linear layer, and scores of its logits."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.linear = linear
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(self.linear(x))
+        return torch.sigmoid(self.linear(x)) if self.head else functional.relu(self.linear(x))
 
 
 class _StreamLogMel(nn.Module):
