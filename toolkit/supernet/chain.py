@@ -77,7 +77,8 @@ class _Chain(nn.Module):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         old = dict(zip(self.input_names, tensors, strict=True))
-        x, seen, new = old["x"], old.get(COUNT), {}
+        x, seen = old["x"], old.get(COUNT)
+        new: dict[str, Tensor] = {}
         for place, (part, given, made) in enumerate(zip(self.parts, self.given, self.made, strict=True)):
             known = {"x": x, FEATURES: seen, COUNT: old.get(COUNT) if FEATURES in given else seen}
             results = part(*(known[name] if name in known else old[f"{name}{place}"] for name in given))
