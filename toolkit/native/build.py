@@ -2,7 +2,7 @@
 
 It is compiled from the C++ files beside this one against the libraries in the runtime's Python wheel, which need no
 Python: those installed here, or the wheel of the locked version for another architecture, by name and hash. The
-libraries lie beside the runner: 14.6 MB for ExecuTorch on x86-64 and 12.1 MB on aarch64, 8.1 and 6.1 MB for LiteRT.
+libraries lie beside the runner: 14.6 MB for ExecuTorch on x86-64 and 12.2 MB on aarch64, 8.1 and 6.1 MB for LiteRT.
 
 A device needs a 64-bit Linux with a glibc no older than the compiler's (of Debian 12: 2.34), not Android: its libc is
 another, and its own compiler, the NDK, brings no ExecuTorch and no LiteRT. There the official `benchmark_model` runs
