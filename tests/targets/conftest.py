@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import shutil
 import socket
 import subprocess
@@ -17,13 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.targets.adbd import FakeAdbd, adb_device
+from tests.targets.login import NASTY, write_login
+from tests.targets.pi import PROGRAMS, emulated_pi
 from tests.targets.sshd import Sshd, ssh_server
 from toolkit.targets import Target, open_target
-
-PROJECT = Path(__file__).parents[2]
-NASTY = 'it\'s "a" $(touch pwned); `touch pwned` & \\n *'
-"""A folder's name; work folders are made in there."""
-SMALL_KIB = 64
 
 system = pytest.mark.system
 REMOTE = [pytest.param(name, marks=system) for name in ("ssh", "pi", "adb")]
@@ -102,32 +98,11 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 @pytest.fixture(scope="session")
 def pi_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    """A server whose sessions run in an aarch64 userland under qemu-user; proot does what binfmt_misc would."""
-    needs("ssh", "sshd", "ssh-keygen", "proot", "qemu-aarch64-static")
-    made = subprocess.run([PROJECT / "scripts/make-arm64-root"], stdout=subprocess.PIPE, text=True, check=True)
+    """A server whose sessions run on an emulated Raspberry Pi."""
+    needs(*PROGRAMS)
     folder = tmp_path_factory.mktemp("pi")
-    binds = ["/proc", "/dev", str(folder), f"{write_sys(folder / 'sys')}:/sys"]
-    words = ["proot", "-q", "qemu-aarch64-static", "-r", made.stdout.strip(), "-w", "/"]
-    inside = ["env", "-i", "PATH=/usr/bin", f"TMPDIR={folder / NASTY}", "sh"]
-    line = shlex.join([*words, *(word for bind in binds for word in ("-b", bind)), *inside])
-    with ssh_server(folder, write_login(folder, line)) as server:
+    with emulated_pi(folder) as server:
         yield server
-
-
-def write_sys(folder: Path) -> Path:
-    """What a Raspberry Pi 4 tells in /sys."""
-    told = {
-        "firmware/devicetree/base/model": "Raspberry Pi 4 Model B Rev 1.4\0",
-        "class/thermal/thermal_zone0/temp": "48312\n",
-        "devices/platform/soc/soc:firmware/get_throttled": "50005\n",
-    }
-    for core in range(os.cpu_count() or 1):
-        frequency = f"devices/system/cpu/cpu{core}/cpufreq/"
-        told |= {frequency + "scaling_cur_freq": "1500000\n", frequency + "scaling_governor": "ondemand\n"}
-    for name, text in told.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -155,22 +130,6 @@ def adb_server(
 
     yield attach
     subprocess.run(["adb", "kill-server"], check=False, capture_output=True, timeout=60)
-
-
-def write_login(folder: Path, shell: str) -> Path:
-    """A login that greets, as many do, and knows where work folders are made; `shell` is a command line."""
-    parent = folder / NASTY
-    parent.mkdir()
-    login = folder / "login"
-    login.write_text(
-        "#!/bin/sh\n"
-        "echo 'Welcome to the kitchen'\n"
-        f"export TMPDIR={shlex.quote(str(parent))}\n"
-        f"if [ -e {folder / 'limit'} ]; then ulimit -f {SMALL_KIB * 2}; fi\n"  # in blocks of 512 bytes
-        f'exec {shell} "$@"\n'
-    )
-    login.chmod(0o755)
-    return login
 
 
 def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:

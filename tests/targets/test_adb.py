@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.targets.adbd import FakeAdbd, adb_device
-from tests.targets.conftest import write_login
+from tests.targets.login import write_login
 from toolkit.specs.errors import StableDeviceError, TransientDeviceError
 from toolkit.targets import open_target
 

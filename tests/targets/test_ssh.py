@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.targets.conftest import NASTY, PROJECT, needs, until, write_login
+from tests.targets.conftest import needs, until
+from tests.targets.login import NASTY, write_login
 from tests.targets.sshd import Sshd, ssh_server
 from toolkit.specs.errors import DeviceError, StableDeviceError, TransientDeviceError
 from toolkit.targets import open_target
@@ -177,7 +178,7 @@ def test_nothing_is_asked_at_the_terminal(new_kitchen: Sshd) -> None:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     ) as host:
         said, _ = host.communicate(timeout=60)
     os.close(ours)

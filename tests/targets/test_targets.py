@@ -16,9 +16,12 @@ import psutil
 import pytest
 
 from tests.fakes import fake_tflite
-from tests.targets.conftest import PROJECT, SMALL_KIB, Device, until
+from tests.targets.conftest import Device, until
+from tests.targets.login import SMALL_KIB
 from tests.targets.models import adding_tflite
+from toolkit.native.build import native_agent
 from toolkit.specs.errors import StableDeviceError, TransientDeviceError
+from toolkit.specs.runtime import Runtime
 from toolkit.targets import Peak, Plan, Play, Played, PythonAgent, Start, Visit, carry_out, open_target, run_plan
 
 SHOW = '#!/bin/sh\nfor word in "$@"; do printf "%s|" "$word"; done\n'
@@ -135,7 +138,7 @@ def test_a_host_process_that_is_killed_leaves_nothing_on_the_device(device: Devi
         [sys.executable, "-c", program, device.text, *sleeper(unique)],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     with host:
         assert host.stdout
@@ -306,3 +309,18 @@ def test_a_raspberry_pi_tells_its_condition(pi: Device, files: dict[str, Path]) 
     assert isinstance(visit, Visit)
     assert visit.before == visit.after
     assert visit.before.model_dump() == {"clock_mhz": 1500.0, "temperature_c": 48.312, "throttled": "0x50005"}
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("runtime", ["tflite", "executorch"])
+def test_a_native_agent_runs_on_a_raspberry_pi(
+    runtime: Runtime, pi: Device, files: dict[str, Path], tmp_path: Path
+) -> None:
+    """The runner that is built for the target's architecture starts there, and needs no Python."""
+    agent = native_agent(runtime, pi.target().machine(), note=lambda _: None, cache=tmp_path / "cache")
+    plan = PLAN if runtime == "tflite" else Plan()
+    start, *done = carry_out(open_target(pi.text, "python3.999"), agent, plan, files)
+    assert isinstance(start, Start)
+    assert (start.environment.machine, start.environment.runtime) == ("aarch64", runtime)
+    assert start.environment.cpu.startswith("Raspberry Pi 4")
+    assert [line.kind for line in done] == (["visit"] * 3 + ["peak", "played"] if runtime == "tflite" else [])
