@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.device_model import main, toml
 from toolkit.profile.calibration import KERNELS, Place, calibrate, costs, predicted_ms
-from toolkit.profile.published import Row, published_rows
+from toolkit.profile.published import Row, published_rows, read_rows
 from toolkit.profile.validation import (
     PUBLISHED_AS,
     Judged,
@@ -132,6 +132,7 @@ def test_a_file_of_new_rows_is_scored(
         "device,soc,core,threads,framework,model,precision,latency_ms,gmacs,params_m,source,achieved_gmac_s,notes\n"
         "New Pi,x,4x Cortex-A72 1.8GHz,1,XNNPACK,mobilenet-v2-1.0-224,int8,50,0.3,3.47,a page,,\n"
         "New Pi,x,4x Cortex-A72 1.8GHz,3,XNNPACK,efficientnet-lite0,int8,40,0.39,4.6,a page,,\n"
+        "Raspberry Pi 4B,x,4x Cortex-A72 1.5GHz,4,TFLite 2.4.1 (ruy),mobilenet-v1-1.0-224,int8,30,0.57,4.2,a page,,\n"
         "New Pi,x,4x Cortex-A72 1.8GHz,1,MNN,mobilenet-v2-1.0-224,int8,50,0.3,3.47,a page,,\n"
     )
     monkeypatch.setattr("sys.argv", ["device_model", "--rows", str(path)])
@@ -140,10 +141,11 @@ def test_a_file_of_new_rows_is_scored(
     assert "1  unknown framework: MNN" in printed
     answer = json.loads(printed.splitlines()[-1])
     assert set(answer) == {"name", "figure", "unit", "goal", "holds", "detail"}
-    assert answer["detail"]["rows"] == 2
-    assert answer["detail"]["shipped parameters on rows new to them"]["rows"] == 2
-    assert answer["figure"] is None  # no row is of a Raspberry Pi 4B, so neither bar can be judged
-    assert answer["holds"] is None
+    assert answer["detail"]["rows"] == answer["detail"]["rows new to the shipped parameters"] == 3
+    (row,) = [row for row in read_rows(path).rows if row.device == "Raspberry Pi 4B"]
+    assert answer["figure"] == pytest.approx(abs(predicted_ms(row, shipped_parameters()) / 30 - 1), abs=1e-3)
+    assert answer["holds"] is True
+    assert answer["detail"]["family held out"]["figure"] != answer["figure"]
 
 
 def test_a_file_of_other_columns_ends_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
