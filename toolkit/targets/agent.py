@@ -101,8 +101,9 @@ class Runtime:
         """What goes wrong in the block is the runtime's with this file."""
         try:
             yield
-        except (RuntimeError, ValueError, OSError) as error:
-            sys.exit(f"{self.name} {self.version} cannot run {file}: {' '.join(str(error).split())}")
+        except (RuntimeError, ValueError, OSError, MemoryError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            sys.exit(f"{self.name} {self.version} cannot run {file}: {reason}")
 
 
 class Model:

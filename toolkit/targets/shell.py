@@ -88,7 +88,7 @@ exec 3<&-
 wait $child
 code=$?
 rm -f .job
-kill -9 -$child $watch 2>/dev/null
+{ kill -9 -$child $watch; wait $watch; } 2>/dev/null
 exit $code
 """
 
