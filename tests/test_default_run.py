@@ -26,7 +26,7 @@ from toolkit.train.examples import gather
 from toolkit.train.metrics import mean_average_precision
 
 MAX_BYTES = 5_000_000
-SHIPPED_DEVICES = ("pixel7", "rpi4", "smart-speaker")
+SHIPPED_DEVICES = ("pixel6", "pixel7", "rpi-zero2w", "rpi4", "rpi5", "smart-speaker")
 TABLES = sorted((DEVICES / "tables").glob("*.jsonl"))
 LICENCE = re.compile(r"CC0|CC-BY(?:-[A-Z]{2})*|Apache|MIT|public domain")
 FREE = {"CC0", "CC-BY", "CC-BY-SA", "Apache", "MIT", "public domain"}
