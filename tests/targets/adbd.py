@@ -21,6 +21,7 @@ HEADER = struct.Struct("<4s5I")
 PACKET = struct.Struct("<BI")
 VERSION = 0x01000001
 MOST_BYTES = 256 * 1024
+TOKEN, SIGNATURE = 1, 2
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 
 
@@ -44,6 +45,8 @@ class FakeAdbd:
     server: socket.socket
     login: Path
     model: str
+    locked: bool = False
+    """Nobody has allowed USB debugging."""
     transports: list[Transport] = field(default_factory=list)
 
     @property
@@ -92,7 +95,11 @@ class Transport:
             self.connection.sendall(HEADER.pack(command, first, second, len(payload), 0, magic) + payload)
 
     def _answer(self, command: bytes, theirs: int, ours: int, payload: bytes) -> None:
-        if command == b"CNXN":
+        if self.device.locked:
+            # It asks for a signature, and whoever holds it has not said that this one is good.
+            if command == b"CNXN" or (command == b"AUTH" and theirs == SIGNATURE):
+                self.send(b"AUTH", TOKEN, 0, bytes(20))
+        elif command == b"CNXN":
             banner = f"device::ro.product.name=fake;ro.product.model={self.device.model};features=shell_v2,cmd"
             self.send(b"CNXN", VERSION, MOST_BYTES, banner.encode())
         elif command == b"OPEN":

@@ -126,7 +126,8 @@ def adb_server(
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
 
     def attach(device: FakeAdbd) -> None:
-        subprocess.run(["adb", "connect", device.address], check=True, capture_output=True, timeout=60)
+        done = subprocess.run(["adb", "connect", device.address], check=False, capture_output=True, timeout=60)
+        assert (b"failed to authenticate" if device.locked else b"connected to") in done.stdout
 
     yield attach
     subprocess.run(["adb", "kill-server"], check=False, capture_output=True, timeout=60)

@@ -55,6 +55,14 @@ def test_a_serial_from_the_environment_does_not_choose(
         open_target("adb://").machine()
 
 
+def test_a_device_that_lets_nobody_in_is_to_be_unlocked(second: FakeAdbd, adb_server: Attach) -> None:
+    """Until USB debugging is allowed on it, trying again gives the same; the message says what to do."""
+    second.locked = True
+    adb_server(second)
+    with pytest.raises(StableDeviceError, match=f"adb://{second.address} lets nobody in.*allow USB debugging"):
+        open_target(f"adb://{second.address}").machine()
+
+
 @pytest.mark.parametrize("serial", ["", "0A1B2C", "-d", "$(touch pwned)", "; touch pwned", "it's", "a b"])
 @pytest.mark.usefixtures("adb_server")
 def test_a_device_that_is_not_attached_is_worth_another_try(serial: str) -> None:

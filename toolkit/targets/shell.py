@@ -191,8 +191,8 @@ class ShellWorkplace:
                 return
             if code == 127 and "{python}" in command:
                 raise StableDeviceError(
-                    f"{self.name} has no {self.python}. Install Python 3.9 or newer there, or name one with its "
-                    "full path: --python /path/to/python3"
+                    f"{self.name} has no {self.python}. Install Python 3.9 or newer there, name one with its "
+                    "full path (--python /path/to/python3), or take an agent that needs none."
                 )
             if code in (126, 127) and words[0].startswith("./"):
                 raise StableDeviceError(
