@@ -99,11 +99,12 @@ def native_agent(runtime: Runtime, machine: str, note: Note, cache: Path | None 
         )
     wheel, compiler = _WHEELS[runtime], _compiler(machine)
     folder = (cache or cache_folder()) / f"runner-{runtime}-{machine}-{_digest(wheel, compiler)}"
-    with _alone(folder):
-        if not folder.exists():
-            note(f"building the native {runtime} runner for {machine} (once) in {folder}")
-            with new_folder(folder) as made, _wheel_files(wheel, machine) as files:
-                _compile(wheel, files, compiler, made)
+    if not folder.exists():
+        with _alone(folder):
+            if not folder.exists():
+                note(f"building the native {runtime} runner for {machine} (once) in {folder}")
+                with new_folder(folder) as made, _wheel_files(wheel, machine) as files:
+                    _compile(wheel, files, compiler, made)
     return NativeAgent({path.name: path for path in sorted(folder.iterdir())})
 
 
