@@ -8,6 +8,7 @@ import pytest
 from filelock import FileLock
 
 from tests.fakes import fake_run
+from toolkit.profile.context import whole_subnets
 from toolkit.profile.pack import ensure_pack
 from toolkit.specs.run import Run
 from toolkit.specs.space import SearchSpace
@@ -30,5 +31,6 @@ def packs(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: s
     layers = run.space.all_layers(run.front_end, len(run.labels), "stream")
     with FileLock(str(folder) + ".lock"):
         for precision in ("int8", "fp32"):
-            ensure_pack(run, layers, "tflite", precision, "stream", folder, lambda *_: None)
+            wholes = whole_subnets(run.space)
+            ensure_pack(run, layers, "tflite", precision, "stream", folder, lambda *_: None, wholes)
     return folder

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from toolkit.profile.context import whole_subnets
 from toolkit.profile.device_model import modelled_table
 from toolkit.profile.grid import choose_grid
 from toolkit.profile.journal import Journal
@@ -116,7 +117,8 @@ def packs(question: Question, report: Report) -> Iterator[Path]:
         layers = choose_grid(run.space.all_layers(run.front_end, len(run.labels), mode)).packed
         for runtime in RUNTIMES if question.runtime == "all" else (question.runtime,):
             for precision in PRECISIONS if question.precision == "all" else (question.precision,):
-                yield ensure_pack(run, layers, runtime, precision, mode, question.out / "packs", report)
+                folder = question.out / "packs"
+                yield ensure_pack(run, layers, runtime, precision, mode, folder, report, whole_subnets(run.space))
 
 
 def _measured(
@@ -136,10 +138,10 @@ def _measured(
     )
     name = f"{device.name}-{pack.runtime}-{pack.precision}-{pack.mode}.jsonl"
     journal = (Journal.resume if question.resume else Journal.new)(question.out / "journals" / name, asked)
-    files = {each.file: folder / each.file for each in (pack.overhead, *pack.layers)}
+    files = {each.file: folder / each.file for each in pack.files}
     measurements = Session(target, agent, files, effort, question.threads, cores, journal, report).measure()
     hop_ms = 1e3 * pack.front_end.seconds(STREAM_CHUNK_FRAMES)
-    heavy = costliest({name: each.median_us for name, each in measurements.items()}, files)
+    heavy = costliest({each.file: measurements[each.file].median_us for each in pack.layers}, files)
     duty = sustained = None
     if pack.mode == "stream" and not question.quick:
         report("one decision each hop", 0, 1)

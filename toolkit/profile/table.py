@@ -1,4 +1,5 @@
-"""From timings by file to a CostTable: each layer net of what any call takes, those between the grid's interpolated.
+"""From timings by file to a CostTable: each layer net of what any call takes and as it is in a network; those between
+the grid's interpolated.
 
 Not the timing. Proved by tests/profile/test_table.py.
 """
@@ -9,6 +10,7 @@ import statistics
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from toolkit.profile.context import Context, find_context
 from toolkit.profile.counts import activation_bytes, file_bytes
 from toolkit.profile.grid import Grid, interpolate
 from toolkit.specs.cost import CostKey, CostRow, CostTable, Kind, Measurement
@@ -48,35 +50,41 @@ def make_table(device: str, pack: LayerPack, grid: Grid, found: Found, note: str
     )
     files = {packed.layer: packed.file for packed in pack.layers}
     measured = {layer: found.measurements[files[layer]] for layer in grid.packed}
+    moved = {layer: activation_bytes(layer, pack.precision, pack.front_end) for layer in grid.layers}
     median_us = {layer: max(0.0, each.median_us - overhead.median_us) for layer, each in measured.items()}
     p90_us = {layer: max(0.0, each.p90_us - overhead.median_us) for layer, each in measured.items()}
+    error = interpolation_error(grid, median_us)
+    between = [layer for layer in grid.layers if layer not in measured]
+    median_us |= interpolate(between, {layer: median_us[layer] for layer in grid.measured})
+    p90_us |= interpolate(between, {layer: p90_us[layer] for layer in grid.measured})
+    context = _context(pack, found, median_us, moved)
+    if pack.wholes:
+        note = "; ".join(filter(None, (note, f"in a network, told by {len(pack.wholes)} whole ones: {context.text}")))
 
-    def row(layer: Layer, kind: Kind, latency_us: float, high_us: float, why: str) -> CostRow:
+    def row(layer: Layer) -> CostRow:
+        kind: Kind = "measured" if layer in measured else "interpolated"
         return CostRow(
             layer=layer,
             kind=kind,
-            latency_us=round(latency_us, 3),
-            p90_us=round(high_us, 3),
+            latency_us=round(context.latency_us(median_us[layer], moved[layer]), 3),
+            p90_us=round(context.latency_us(p90_us[layer], moved[layer]), 3),
             file_bytes=file_bytes(layer, pack.precision, pack.front_end),
-            activation_bytes=activation_bytes(layer, pack.precision, pack.front_end),
-            measurement=measured[layer] if kind == "measured" else None,
-            note=why,
+            activation_bytes=moved[layer],
+            measurement=measured.get(layer),
+            note=note if kind == "measured" else "; ".join(filter(None, (error, note))),
         )
 
-    between = [layer for layer in grid.layers if layer not in measured]
-    on_grid = {layer: median_us[layer] for layer in grid.measured}
-    medians = interpolate(between, on_grid)
-    highs = interpolate(between, {layer: p90_us[layer] for layer in grid.measured})
-    error = interpolation_error(grid, median_us)
-    return CostTable(
-        key,
-        (
-            row(layer, "interpolated", medians[layer], highs[layer], error)
-            if layer in medians
-            else row(layer, "measured", median_us[layer], p90_us[layer], note)
-            for layer in grid.layers
-        ),
-    )
+    return CostTable(key, map(row, grid.layers))
+
+
+def _context(
+    pack: LayerPack, found: Found, alone_us: Mapping[Layer, float], moved_bytes: Mapping[Layer, int]
+) -> Context:
+    overhead_us = found.measurements[pack.overhead.file].median_us
+    wholes = {pack.space.parse(whole.subnet): whole.file for whole in pack.wholes}
+    layers = {subnet: pack.space.layers(subnet, pack.front_end, pack.label_count, pack.mode) for subnet in wholes}
+    networks = {subnet: found.measurements[file].median_us - overhead_us for subnet, file in wholes.items()}
+    return find_context(networks, layers, alone_us, moved_bytes)
 
 
 def interpolation_error(grid: Grid, latency_us: Mapping[Layer, float]) -> str:
