@@ -63,6 +63,8 @@ lock: $(VENV)/bin/uv ## Write the locks anew from pyproject.toml; UPGRADE=1 take
 		--constraints requirements/all.txt --output-file requirements/setup.txt
 	$(COMPILE_APART) --universal --project requirements/apart/onnx2tf requirements/apart/onnx2tf/pyproject.toml \
 		--output-file toolkit/lower/onnx2tf.txt
+	printf 'ai-edge-litert\nexecutorch\n' | $(COMPILE_APART) - --universal --no-deps \
+		--constraint requirements/all.txt --output-file toolkit/native/wheels.txt
 	printf 'tflite-runtime==2.14.0\nnumpy<2\n' | $(COMPILE_APART) - --no-annotate \
 		--output-file requirements/apart/tflite-runtime.txt
 

@@ -50,6 +50,17 @@ def tiny_bundle(calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
+def small_bundle(calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bundle of the tiny Run's smallest subnet: TFLite and ExecuTorch, `clip` and `stream`."""
+    from tests.tiny_bundle import make_tiny_bundle
+
+    wanted = ("--runtime", "tflite", "--runtime", "executorch", "--precision", "fp32", "--precision", "int8")
+    return make_tiny_bundle(
+        calibrated_run, tmp_path_factory.mktemp("small"), *wanted, "--mode", "clip", "--mode", "stream"
+    )
+
+
+@pytest.fixture(scope="session")
 def every_bundle(calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same subnet for every runtime in every precision, as `stream` and `frames`; not to be changed."""
     from tests.tiny_bundle import make_tiny_bundle

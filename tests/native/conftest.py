@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -34,14 +33,3 @@ def toy() -> Callable[[Runtime], bytes]:
 def stream() -> Callable[[Runtime], bytes]:
     """The streaming convolution for chunks of 8 frames; its names are not in the alphabet's order."""
     return cache(lambda runtime: next(iter(lower(runtime, streaming_piece(8), ["fp32"], Quantization()))))
-
-
-@pytest.fixture(scope="session")
-def small_bundle(calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a bundle of the tiny Run's smallest subnet: TFLite and ExecuTorch, `clip` and `stream`."""
-    from tests.tiny_bundle import make_tiny_bundle
-
-    wanted = ("--runtime", "tflite", "--runtime", "executorch", "--precision", "fp32", "--precision", "int8")
-    return make_tiny_bundle(
-        calibrated_run, tmp_path_factory.mktemp("small"), *wanted, "--mode", "clip", "--mode", "stream"
-    )

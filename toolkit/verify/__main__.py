@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from toolkit.cli import json_option, needs, print_json, verb
+from toolkit.specs.errors import UserError
+
+if TYPE_CHECKING:
+    from toolkit.progress import Progress
+    from toolkit.specs.certificate import Certificate
 
 
 @verb
@@ -14,36 +20,26 @@ from toolkit.cli import json_option, needs, print_json, verb
 @click.option("--run", "run_folder", type=click.Path(path_type=Path), help="Its Run.  [default: the committed Run]")
 @click.option("--data", type=click.Path(path_type=Path), help="Labelled audio, for mAP before and after.")
 @click.option("--split", help="Split of the data to score.  [default: test, else validation, else train]")
+@click.option("--target", metavar="TARGET", help="Play the golden samples there: local, ssh://USER@HOST, adb://SERIAL.")
+@click.option("--agent", type=click.Choice(["python", "native"]), help="What plays TFLite files.  [default: python]")
+@click.option("--python", metavar="PATH", help="The device's Python, if not python3.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of PyTorch.  [default: all cores]")
 @json_option
 @needs("export", "verify needs torch and the runtime of each file")
 @click.pass_context
-def main(
-    context: click.Context,
-    bundle: Path,
-    run_folder: Path | None,
-    data: Path | None,
-    split: str | None,
-    threads: int | None,
-    as_json: bool,
-) -> None:
-    """Compare every file of a bundle with PyTorch; exit 1 when one misses a bar."""
-    import torch
+def main(context: click.Context, /, bundle: Path, as_json: bool, **options: Any) -> None:
+    """Compare every file of a bundle with PyTorch; exit 1 when one misses a bar.
+
+    With --target the files run on a device, on the bundle's golden samples alone; the Run is not needed then.
+    """
     from rich.console import Console
 
-    from toolkit.audio.dataset import load_dataset
     from toolkit.progress import Progress
-    from toolkit.specs.bundle import CERTIFICATE
-    from toolkit.specs.run import Run
     from toolkit.verify.report import remarks, tables
-    from toolkit.verify.verify import verify
-
-    if threads:
-        torch.set_num_threads(threads)
 
     with Progress() as progress:
-        certificate = verify(bundle, Run.open(run_folder), load_dataset(data) if data else None, split, progress.count)
-    certificate.save(bundle / CERTIFICATE)
+        certificate, name = (_there if options["target"] else _here)(bundle, options, progress)
+    certificate.save(bundle / name)
     if as_json:
         print_json(certificate.model_dump(mode="json") | {"passed": certificate.passed, "bundle": str(bundle)})
     else:
@@ -51,8 +47,32 @@ def main(
             Console().print(table)
         for remark in remarks(certificate):
             click.echo(remark)
-        click.echo(f"certificate: {bundle / CERTIFICATE}")
+        click.echo(f"certificate: {bundle / name}")
     context.exit(0 if certificate.passed else 1)
+
+
+def _here(bundle: Path, options: dict[str, Any], progress: Progress) -> tuple[Certificate, str]:
+    import torch
+
+    from toolkit.audio.dataset import load_dataset
+    from toolkit.specs.bundle import CERTIFICATE
+    from toolkit.specs.run import Run
+    from toolkit.verify.verify import verify
+
+    if options["threads"]:
+        torch.set_num_threads(options["threads"])
+    dataset = load_dataset(options["data"]) if options["data"] else None
+    return verify(bundle, Run.open(options["run_folder"]), dataset, options["split"], progress.count), CERTIFICATE
+
+
+def _there(bundle: Path, options: dict[str, Any], progress: Progress) -> tuple[Certificate, str]:
+    from toolkit.targets import open_target
+    from toolkit.verify.on_device import certificate_name, verify_on
+
+    if options["data"] or options["run_folder"]:
+        raise UserError("--data and --run are for this machine; --target plays the bundle's own golden samples.")
+    target = open_target(options["target"], options["python"])
+    return verify_on(bundle, target, options["agent"], progress.count), certificate_name(target)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ MAX_LOSS_POINTS: dict[Precision, float] = {
     "int8-weights": 1.0,
 }
 """Points of mAP that a file may lose against PyTorch on labelled audio."""
+GOLDEN_AUDIO = "10 s of a synthesized scene (golden samples)"
 NOT_A_SCORE = -1.0
 """Stands for NaN and infinities that a broken file gives: it is far from every score, so the file misses its bars."""
 
@@ -138,7 +139,7 @@ def verify(folder: Path, run: Run, dataset: Dataset | None, split: str | None, s
     """
     manifest = open_bundle(folder)
     reference = Reference(run, manifest)
-    samples = to_float(_golden(folder)["samples"])
+    samples = to_float(read_golden(folder)["samples"])
     labelled = None
     if dataset:
         labelled = Labelled(dataset, split, manifest, reference, say)
@@ -146,7 +147,7 @@ def verify(folder: Path, run: Run, dataset: Dataset | None, split: str | None, s
         subnet=manifest.subnet,
         run_hash=manifest.run_hash,
         machine=f"{platform.machine()} {platform.system()}",
-        audio="10 s of a synthesized scene (golden samples)",
+        audio=GOLDEN_AUDIO,
         files=tuple(_certified(folder, manifest, file, reference, samples, labelled) for file in manifest.files),
         note="" if dataset else NOT_COMPUTED,
     )
@@ -189,7 +190,12 @@ def _certified(
     )
 
 
-def _golden(folder: Path) -> dict[str, np.ndarray]:
+def read_golden(folder: Path) -> dict[str, np.ndarray]:
+    """The golden vectors of a bundle, by name.
+
+    Raises:
+        UserError: they are damaged.
+    """
     try:
         return load_file(folder / GOLDEN)
     except SafetensorError as error:
@@ -197,7 +203,12 @@ def _golden(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _faults(file: BundleFile, max_error: float, score: LabelledScore | None) -> Iterator[str]:
-    if not max_error <= MAX_ERROR[file.precision]:
-        yield f"a score differs from PyTorch by {max_error:.2g}, the bar is {MAX_ERROR[file.precision]:g}"
+    yield from error_faults(file, max_error)
     if score and score.loss_points > MAX_LOSS_POINTS[file.precision]:
         yield f"mAP falls by {score.loss_points:.2f} points, the bar is {MAX_LOSS_POINTS[file.precision]:g}"
+
+
+def error_faults(file: BundleFile, max_error: float) -> Iterator[str]:
+    """What is wrong with a file whose scores differ from PyTorch's by so much."""
+    if not max_error <= MAX_ERROR[file.precision]:
+        yield f"a score differs from PyTorch by {max_error:.2g}, the bar is {MAX_ERROR[file.precision]:g}"

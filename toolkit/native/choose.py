@@ -1,0 +1,36 @@
+"""Which agent runs a runtime's files on a device. Proved by tests/native/test_choose.py."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from toolkit.lower.own_environment import Note
+from toolkit.native.build import native_agent
+from toolkit.specs.errors import UserError
+from toolkit.specs.runtime import Runtime
+from toolkit.targets import Agent, PythonAgent
+
+AgentName = Literal["python", "native"]
+
+
+def choose_agent(runtime: Runtime, machine: str, wanted: AgentName | None, note: Note) -> Agent:
+    """TFLite files run in the device's Python unless the native runner is wanted; ExecuTorch has that alone.
+
+    Args:
+        runtime: of the files.
+        machine: the device's architecture.
+        wanted: what people ask for.
+        note: told before a runner is built.
+
+    Raises:
+        UserError: the runtime has no such agent, or the runner cannot be built.
+        StableDeviceError: runtimes have no libraries for that architecture.
+    """
+    check_agent(runtime, wanted)
+    return PythonAgent() if runtime == "tflite" and wanted != "native" else native_agent(runtime, machine, note)
+
+
+def check_agent(runtime: str, wanted: AgentName | None) -> None:
+    """Raises UserError where a runtime has no such agent, before anything is made."""
+    if wanted == "python" and runtime != "tflite":
+        raise UserError(f"the Python agent runs tflite files, not {runtime}: leave --agent out, or --agent native.")
