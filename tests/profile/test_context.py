@@ -1,0 +1,65 @@
+"""A few whole networks tell what layers cost inside one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolkit.profile.context import ALONE, WHOLES, find_context, whole_subnets
+from toolkit.profile.counts import activation_bytes
+from toolkit.specs.front_end import FrontEndSpec
+from toolkit.specs.layer import Layer
+from toolkit.specs.space import PRESETS, SearchSpace, Subnet, preset_space
+
+FRONT_END = FrontEndSpec()
+SPACE = preset_space("ew-ed-22x", 32)
+
+
+def layers_of(subnet: Subnet) -> tuple[Layer, ...]:
+    """In `stream` mode with 31 labels."""
+    return SPACE.layers(subnet, FRONT_END, 31, "stream")
+
+
+ALL = SPACE.all_layers(FRONT_END, 31, "stream")
+MOVED = {layer: activation_bytes(layer, "fp32", FRONT_END) for layer in ALL}
+ALONE_US = {layer: 5.0 + layer.macs / 1e5 for layer in ALL}
+
+
+@settings(max_examples=50)
+@given(scale=st.floats(0.9, 1.4), us_per_mb=st.floats(0, 60))
+def test_what_networks_cost_more_is_found(scale: float, us_per_mb: float) -> None:
+    """Where layers in a network take so much longer and each MB so much, networks not seen are predicted to 1 %."""
+
+    def whole_us(subnet: Subnet) -> float:
+        return sum(scale * ALONE_US[layer] + us_per_mb * MOVED[layer] / 1e6 for layer in layers_of(subnet))
+
+    taught = whole_subnets(SPACE)
+    context = find_context(
+        {subnet: whole_us(subnet) for subnet in taught}, {s: layers_of(s) for s in taught}, ALONE_US, MOVED
+    )
+    for subnet in SPACE.subnets():
+        predicted = sum(context.latency_us(ALONE_US[layer], MOVED[layer]) for layer in layers_of(subnet))
+        assert predicted == pytest.approx(whole_us(subnet), rel=0.01)
+
+
+def test_without_networks_layers_cost_what_they_cost_alone() -> None:
+    """A pack may hold none."""
+    assert find_context({}, {}, ALONE_US, MOVED) == ALONE
+    assert ALONE.latency_us(12.5, 1_000_000) == 12.5
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_ends_of_a_space_are_among_those_that_tell(name: str) -> None:
+    """And the choice is the same each time."""
+    space = preset_space(name, 32)
+    chosen = whole_subnets(space)
+    assert len(set(chosen)) == len(chosen) == WHOLES
+    assert {space.smallest, space.largest} <= set(chosen)
+    assert chosen == whole_subnets(space)
+
+
+def test_a_tiny_space_is_told_by_all_of_it() -> None:
+    """No subnet is chosen twice."""
+    space = SearchSpace(name="tiny", base_width=4, ratios=(1.0,), depths=((1,), (1,), (1, 2)))
+    assert set(whole_subnets(space)) == set(space.subnets())
