@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.specs.cost import Environment
-from toolkit.targets import Condition, Start, Visit
+from toolkit.targets import Condition, Peak, Start, Visit
 
 ENVIRONMENT = Environment(
     machine="aarch64",
@@ -25,8 +25,8 @@ ENVIRONMENT = Environment(
     load_average=0.0,
     started_utc="2026-01-01T00:00:00Z",
 )
-Answer = Callable[[dict[str, str], list[str]], Iterator[Start | Visit]]
-"""From a plan's settings and the files to visit to what the agent says."""
+Answer = Callable[[dict[str, str], list[str]], Iterator[Start | Visit | Peak]]
+"""From a plan's settings, the file for the peak among them, and the files to visit to what the agent says."""
 
 
 def start(**changes: Any) -> Start:
@@ -40,6 +40,11 @@ def visit(file: str, *latencies_us: float, temperature_c: float | None = None) -
     return Visit(
         kind="visit", file=file, warmups_us=(1e6,), latencies_us=latencies_us, before=condition, after=condition
     )
+
+
+def peak(file: str, peak_bytes: int) -> Peak:
+    """The peak of a process that ran one file."""
+    return Peak(kind="peak", file=file, peak_bytes=peak_bytes)
 
 
 class Board:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.limits import files_end_at
-from tests.profile.boards import start, visit
+from tests.profile.boards import peak, start, visit
 from toolkit.profile.journal import Journal
 from toolkit.specs.errors import MismatchError, UserError
 
@@ -34,6 +34,17 @@ def test_what_was_added_comes_back(tmp_path: Path) -> None:
     with again.open():
         again.add(visit("b", 3.0))
     assert Journal.resume(tmp_path / "j.jsonl", QUESTION).counts() == {"a": 2, "b": 2}
+
+
+def test_peaks_come_back_and_are_no_visits(tmp_path: Path) -> None:
+    """A resumed profile knows which files have told theirs."""
+    journal = written(tmp_path / "j.jsonl")
+    with journal.open():
+        journal.add(peak("a", 5_000_000))
+        journal.add(peak("b", 6_000_000))
+    again = Journal.resume(tmp_path / "j.jsonl", QUESTION)
+    assert again.peaks == journal.peaks == {"a": 5_000_000, "b": 6_000_000}
+    assert again.visits == journal.visits
 
 
 @given(lost=st.integers(1, 2000))

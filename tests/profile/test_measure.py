@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.profile.boards import ENVIRONMENT, Answer, Board, start, visit
+from tests.profile.boards import ENVIRONMENT, Answer, Board, peak, start, visit
 from toolkit.profile.journal import Journal
 from toolkit.profile.measure import COOL_DOWN_SECONDS, Effort, Session
 from toolkit.specs.cost import Measurement
 from toolkit.specs.errors import StableDeviceError, TransientDeviceError
-from toolkit.targets import PythonAgent, Start, Visit
+from toolkit.targets import Peak, PythonAgent, Start, Visit
 
 EFFORT = Effort(rounds=3, redo_rounds=0, warmups=1, runs=2, seconds=1.0, note="")
 FILES = ("a.tflite", "b.tflite", "c.tflite")
@@ -173,6 +173,63 @@ def test_a_hot_device_cools_down_before_the_next_round(journal: Journal) -> None
     session(Board(answer), hot, effort, watch).measure()
     assert watch.waited == [COOL_DOWN_SECONDS]
     assert ("cooling down", 0, 1) in watch.seen
+
+
+def remembering(*, until: int = 99, failure: Exception | None = None) -> Answer:
+    """Answers to plans for timings and for peaks; the number of peaks that can be had."""
+    told: list[str] = []
+
+    def answer(settings: dict[str, str], files: list[str]) -> Iterator[Start | Visit | Peak]:
+        yield start()
+        yield from (visit(file, 1.0) for file in files)
+        if name := settings.get("peak"):
+            told.append(name)
+            if len(told) <= until:
+                yield peak(name, 1_000_000 * (1 + FILES.index(name)))
+            elif failure:
+                raise failure
+
+    return answer
+
+
+def test_each_file_tells_its_peak_in_a_process_of_its_own(journal: Journal) -> None:
+    """After the timings, on the same threads and cores."""
+    board = Board(remembering())
+    session(board, journal, EFFORT._replace(rounds=1, peaks=True)).measure()
+    assert [settings.get("peak") for settings in board.settings] == [None, *FILES]
+    assert board.visits[1:] == [[], [], []]
+    assert {(each["threads"], each["cores"]) for each in board.settings} == {("2", "2,3")}
+    assert journal.peaks == {"a.tflite": 1_000_000, "b.tflite": 2_000_000, "c.tflite": 3_000_000}
+
+
+def test_without_the_effort_no_peak_is_measured(journal: Journal) -> None:
+    """A quick profile counts memory from shapes."""
+    board = Board(remembering())
+    session(board, journal).measure()
+    assert not any("peak" in settings for settings in board.settings)
+    assert not journal.peaks
+
+
+def test_peaks_are_not_measured_again_after_a_lost_connection(journal: Journal) -> None:
+    """It is tried again from the file on that was under way."""
+    board = Board(remembering(until=1, failure=TransientDeviceError("the cable was pulled.")))
+    effort = EFFORT._replace(rounds=1, peaks=True)
+    with pytest.raises(TransientDeviceError, match="--resume"):
+        session(board, journal, effort).measure()
+    again, board = Journal.resume(journal.path, "a test"), Board(remembering())
+    session(board, again, effort).measure()
+    assert [settings.get("peak") for settings in board.settings] == ["b.tflite", "c.tflite"]
+    assert set(again.peaks) == set(FILES)
+
+
+@pytest.mark.parametrize("failure", [None, StableDeviceError("this program tells no memory.")])
+def test_an_agent_that_tells_no_peak_still_gives_timings(journal: Journal, failure: Exception | None) -> None:
+    """It is asked once, not for every file."""
+    board = Board(remembering(until=0, failure=failure))
+    found = session(board, journal, EFFORT._replace(rounds=1, peaks=True)).measure()
+    assert set(found) == set(FILES)
+    assert [settings.get("peak") for settings in board.settings] == [None, FILES[0]]
+    assert not journal.peaks
 
 
 def test_progress_counts_visits(journal: Journal) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.profile.boards import ENVIRONMENT
+from toolkit.profile.counts import file_bytes
 from toolkit.profile.grid import choose_grid
+from toolkit.profile.journal import Journal
+from toolkit.profile.measure import Effort, Session
+from toolkit.profile.memory import NOISE_BYTES
 from toolkit.profile.table import Found, make_table
 from toolkit.search.predict import predict
 from toolkit.specs.cost import CostTable, Measurement
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Layer
-from toolkit.specs.pack import LayerPack, PackedFile, PackedLayer
+from toolkit.specs.pack import LayerPack, PackedFile, PackedLayer, open_pack
 from toolkit.specs.space import SearchSpace, preset_space
+from toolkit.targets import PythonAgent, open_target
 
 FRONT_END = FrontEndSpec()
 CALL_US = 4.0
@@ -41,7 +48,13 @@ def cost_us(layer: Layer) -> float:
     return 10.0 + 0.01 * layer.channels_in * layer.channels_out
 
 
-def table_of(space: SearchSpace, *, wrong: float = 1.0, **others: float) -> CostTable:
+def peaks_of(pack: LayerPack) -> dict[str, int]:
+    """Invented: 4 MB for any file, and a kilobyte for each channel in and out."""
+    channels = {each.file: each.layer.channels_in + each.layer.channels_out for each in pack.layers}
+    return {pack.overhead.file: 4_000_000} | {file: 4_000_000 + 1000 * count for file, count in channels.items()}
+
+
+def table_of(space: SearchSpace, *, wrong: float = 1.0, **others: Any) -> CostTable:
     """Each layer's timings lie about its cost and the call's; those of held-out layers are off by a factor."""
     pack = pack_of(space)
     grid = choose_grid(space.all_layers(FRONT_END, 31, "stream"))
@@ -91,6 +104,51 @@ def test_the_share_of_a_core_is_of_one_that_sleeps_between() -> None:
     assert paced.core_share
     assert paced.core_share.value == pytest.approx(1.5 * plain.core_share.value)
     assert paced.latency_ms == plain.latency_ms
+
+
+@pytest.mark.parametrize("space", [preset_space("ew-ed-22x", 32), preset_space("ew-layerwise", 16)])
+def test_rows_have_their_peaks_above_what_any_file_takes(space: SearchSpace) -> None:
+    """What any file takes stands in the key; between measured channel counts peaks are interpolated as latency is."""
+    table = table_of(space, peaks=peaks_of(pack_of(space)))
+    assert table.key.network_bytes == 4_000_000 - table.key.runtime_base_bytes
+    for row in table.rows.values():
+        assert row.peak_bytes == pytest.approx(1000 * (row.layer.channels_in + row.layer.channels_out), abs=1)
+        assert row.kept_bytes is not None
+        assert row.peak_bytes is not None
+        assert 0 <= row.kept_bytes <= row.peak_bytes
+
+
+def test_memory_is_counted_where_a_peak_is_lacking() -> None:
+    """One file that told none is enough: no row claims more than the others know."""
+    space = preset_space("ew-ed-22x", 32)
+    peaks = peaks_of(pack_of(space))
+    measured, counted = (table_of(space, peaks=each) for each in (peaks, dict(list(peaks.items())[:-1])))
+    assert predict(measured, space, space.smallest, FRONT_END, 31).memory_mb.kind == "measured"
+    assert predict(counted, space, space.smallest, FRONT_END, 31).memory_mb.kind == "modelled"
+    assert {row.peak_bytes for row in counted.rows.values()} == {None}
+    assert measured.key.file_name == counted.key.file_name
+
+
+def test_peaks_of_real_files_are_of_the_right_size(packs: Path, tmp_path: Path) -> None:
+    """On this machine: a layer takes at least its constants; the networks that taught the table come out near."""
+    (folder,) = packs.glob("tflite-fp32-stream-*")
+    pack, journal = open_pack(folder), Journal.new(tmp_path / "journal.jsonl", "peaks")
+    files = {each.file: folder / each.file for each in pack.files}
+    effort = Effort(rounds=1, redo_rounds=0, warmups=0, runs=2, seconds=1e-3, note="", peaks=True)
+    session = Session(open_target("local"), PythonAgent(), files, effort, 1, (), journal, lambda *_: None)
+    found = Found(session.measure(), journal.base_bytes(), peaks=journal.peaks)
+    layers = pack.space.all_layers(pack.front_end, pack.label_count, "stream")
+    table = make_table("host", pack, choose_grid(layers), found)
+    constants = {layer: file_bytes(layer, "fp32", pack.front_end) for layer in layers}
+    for row in table.rows.values():
+        assert row.peak_bytes is not None
+        assert constants[row.layer] - NOISE_BYTES < row.peak_bytes < 20_000_000
+    assert max(table.rows.values(), key=lambda row: row.peak_bytes or 0).layer.operator == "front_end"
+    for whole in pack.wholes:
+        subnet = pack.space.parse(whole.subnet)
+        cost = predict(table, pack.space, subnet, pack.front_end, pack.label_count)
+        assert cost.memory_mb.kind == "measured"
+        assert 1e6 * cost.memory_mb.value == pytest.approx(journal.peaks[whole.file], abs=2 * NOISE_BYTES)
 
 
 def test_a_large_space_is_interpolated_and_says_how_far_off() -> None:

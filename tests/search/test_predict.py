@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from tests.fakes import fake_run
 from tests.search.invented import invented_row, invented_table
 from toolkit.search.predict import predict
-from toolkit.specs.cost import CostTable
+from toolkit.specs.cost import CostRow, CostTable
 from toolkit.specs.errors import MismatchError
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
@@ -43,6 +45,31 @@ def test_figures_are_sums_over_the_layers(run: Run, mode: Mode) -> None:
         assert (cost.params, cost.macs) == (SPACE.params(subnet, LABELS), macs)
 
 
+def test_memory_is_what_all_layers_keep_and_the_most_that_one_needs(run: Run) -> None:
+    """With measured peaks nothing is counted; one layer without a peak, and all of it is counted again."""
+    plain = invented_table(run, "stream", "measured", runtime_base_bytes=1_000_000)
+
+    def with_peaks(rows: Iterable[CostRow]) -> Iterator[CostRow]:
+        for row in rows:
+            kept = row.layer.params
+            yield row.model_copy(update={"kept_bytes": kept, "peak_bytes": kept + 100 * row.layer.channels_out})
+
+    key = plain.key.model_copy(update={"network_bytes": 5000})
+    table = CostTable(key, with_peaks(plain.rows.values()))
+    for subnet in SUBNETS[::13]:
+        layers = SPACE.layers(subnet, FRONT_END, LABELS, "stream")
+        widest = max(layer.channels_out for layer in layers)
+        memory = predict(table, SPACE, subnet, FRONT_END, LABELS).memory_mb
+        expected = 1_000_000 + 5000 + SPACE.params(subnet, LABELS) + 100 * widest
+        assert memory.value == pytest.approx(expected / 1e6)
+        assert memory.kind == "measured"
+    last = SPACE.layers(SPACE.largest, FRONT_END, LABELS, "stream")[-1]
+    holed = CostTable(key, [plain.row(last) if row.layer == last else row for row in table.rows.values()])
+    counted, again = (predict(each, SPACE, SPACE.largest, FRONT_END, LABELS).memory_mb for each in (plain, holed))
+    assert again == counted
+    assert again.kind == "modelled"
+
+
 def test_share_of_a_core_is_for_streams_only(run: Run) -> None:
     """A stream's share is its latency over the 0.96 s of a chunk, times the threads; a clip has none."""
     table = invented_table(run, "stream")
@@ -61,7 +88,7 @@ def test_share_of_a_core_is_for_streams_only(run: Run) -> None:
     kinds=st.lists(st.sampled_from(["measured", "interpolated", "modelled"]), min_size=80, max_size=80),
 )
 def test_latency_is_of_the_weakest_kind(run: Run, subnet, kinds) -> None:  # type: ignore[no-untyped-def]
-    """One modelled layer makes the subnet's latency modelled, other layers do not count; bytes are never measured."""
+    """One modelled layer makes the subnet's latency modelled, other layers do not count; bytes were not measured."""
     table = invented_table(run, "stream")
     by_name = dict(zip(table.rows, kinds, strict=False))
     assert len(by_name) == len(table.rows)

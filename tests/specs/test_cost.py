@@ -44,7 +44,7 @@ counts = st.integers(0, 10**9)
 notes = st.text(max_size=20)
 
 
-def rows_of(index: int) -> st.SearchStrategy[CostRow]:
+def rows_of(index: int, *, peaks: bool = False) -> st.SearchStrategy[CostRow]:
     """Rows of one layer, of every kind."""
     common: dict[str, Any] = {
         "latency_us": microseconds,
@@ -52,6 +52,8 @@ def rows_of(index: int) -> st.SearchStrategy[CostRow]:
         "activation_bytes": counts,
         "note": notes,
     }
+    if peaks:
+        common |= {"kept_bytes": counts, "peak_bytes": counts.map(lambda value: 10**9 + value)}
     layer = st.just(LAYERS[index])
     measured = st.builds(CostRow, layer=layer, kind=st.just("measured"), measurement=measurements, **common)
     others = st.builds(CostRow, layer=layer, kind=st.sampled_from(["interpolated", "modelled"]), **common)
@@ -73,9 +75,10 @@ tables = st.builds(
         front_end=st.just(FrontEndSpec().fingerprint),
         label_count=st.just(4),
         runtime_base_bytes=counts,
+        network_bytes=st.none() | st.integers(-(10**9), 10**9),
     ),
     st.lists(st.integers(0, len(LAYERS) - 1), unique=True, max_size=6).flatmap(
-        lambda chosen: st.tuples(*(rows_of(index) for index in chosen))
+        lambda chosen: st.tuples(*(rows_of(index, peaks=index % 2 == 0) for index in chosen))
     ),
 )
 
@@ -130,7 +133,7 @@ def test_another_question_has_another_file(change: dict[str, Any]) -> None:
 
 def test_measuring_again_writes_the_same_file() -> None:
     """The runtime's memory is found, not asked for; it does not make another table of it."""
-    assert key(runtime_base_bytes=45_000_000).file_name == key().file_name
+    assert key(runtime_base_bytes=45_000_000, network_bytes=-1).file_name == key().file_name
 
 
 def test_hash_covers_key_and_rows() -> None:
@@ -161,6 +164,14 @@ def test_a_row_cannot_claim_what_it_is_not(kind: str, measured: bool) -> None:
     timings = Measurement(latencies_us=(1.0,), warmups_us=(), environment=ENVIRONMENT) if measured else None
     fields = row().model_dump() | {"kind": kind, "layer": LAYERS[0], "measurement": timings}
     with pytest.raises(ValidationError, match="raw timings"):
+        CostRow(**fields)
+
+
+@pytest.mark.parametrize(("peak", "kept"), [(5, None), (None, 5), (5, 6)])
+def test_no_more_stays_than_there_was(peak: int | None, kept: int | None) -> None:
+    """A row has a peak and what is kept of it, or neither."""
+    fields = row().model_dump() | {"layer": LAYERS[0], "peak_bytes": peak, "kept_bytes": kept}
+    with pytest.raises(ValidationError, match=f"peak_bytes {peak} and kept_bytes {kept} do not belong together"):
         CostRow(**fields)
 
 

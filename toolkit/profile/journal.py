@@ -3,6 +3,7 @@
     {"schema_version": 1, "question": "..."}      what is measured; another question is another journal
     {"kind": "start", ...}                        once for each time that the agent was started
     {"kind": "visit", "file": ...}                a line a visit
+    {"kind": "peak", "file": ...}                 a line a peak of memory
 
 A last line that was cut off is dropped: that measurement is taken again. Proved by tests/profile/test_journal.py.
 """
@@ -20,7 +21,7 @@ from typing import Self
 from toolkit.specs.cost import Environment
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.record import Record
-from toolkit.targets import Start, Visit, read_line
+from toolkit.targets import Peak, Start, Visit, read_line
 
 
 class JournalHead(Record):
@@ -38,10 +39,12 @@ class Journal:
         lines: what stands in it already.
     """
 
-    def __init__(self, path: Path, lines: list[Start | Visit]) -> None:
+    def __init__(self, path: Path, lines: list[Start | Visit | Peak]) -> None:
         self.path = path
         self.starts = [line for line in lines if isinstance(line, Start)]
         self.visits = [line for line in lines if isinstance(line, Visit)]
+        self.peaks = {line.file: line.peak_bytes for line in lines if isinstance(line, Peak)}
+        """Of processes that ran one file each, by file."""
         self._file: FileIO | None = None
 
     @classmethod
@@ -72,7 +75,7 @@ class Journal:
             with path.open("r+b") as file:
                 file.truncate(len(whole) + 1)
         lines = [read_line(line, str(path), UserError) for line in rest]
-        return cls(path, [line for line in lines if isinstance(line, Start | Visit)])
+        return cls(path, [line for line in lines if isinstance(line, Start | Visit | Peak)])
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -80,7 +83,7 @@ class Journal:
         with self.path.open("ab", buffering=0) as self._file:
             yield
 
-    def add(self, line: Start | Visit) -> None:
+    def add(self, line: Start | Visit | Peak) -> None:
         """Put a line on disk.
 
         Raises:
@@ -95,13 +98,15 @@ class Journal:
             os.fsync(self._file)
         except OSError as error:
             raise UserError(
-                f"cannot write {self.path}: {error.strerror}. {len(self.visits)} measurements are kept: make room and "
-                "call the same command with --resume."
+                f"cannot write {self.path}: {error.strerror}. {len(self.visits) + len(self.peaks)} measurements are "
+                "kept: make room and call the same command with --resume."
             ) from error
         if isinstance(line, Start):
             self.starts.append(line)
-        else:
+        elif isinstance(line, Visit):
             self.visits.append(line)
+        else:
+            self.peaks[line.file] = line.peak_bytes
 
     def counts(self) -> Counter[str]:
         """Visits of each file."""

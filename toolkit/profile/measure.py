@@ -1,5 +1,6 @@
 """From a pack and a target to the timings of every layer: rounds in which layers take turns, so that a slow spell falls
 on all of them; redone where they scatter, tried again where the connection breaks, cooled down where the device is hot.
+Then a process for each file, which tells its peak of memory.
 
 Not the timing itself: that is the agent's, on the device. Proved by tests/profile/test_measure.py.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from toolkit.profile.journal import Journal
 from toolkit.specs.cost import MAX_VARIATION, Measurement
 from toolkit.specs.errors import StableDeviceError, TransientDeviceError
-from toolkit.targets import Agent, Plan, Start, Target, Visit, Workplace, run_plan
+from toolkit.targets import Agent, Peak, Plan, Start, Target, Visit, Workplace, run_plan
 
 Report = Callable[[str, int, int], None]
 """Told what is being done, how many of it are done, and of how many."""
@@ -38,11 +39,14 @@ class Effort(NamedTuple):
     runs: int
     seconds: float
     note: str
+    peaks: bool = False
+    """Whether memory is measured too."""
 
 
-FULL = Effort(rounds=5, redo_rounds=2, warmups=2, runs=10, seconds=0.5, note="")
+FULL = Effort(rounds=5, redo_rounds=2, warmups=2, runs=10, seconds=0.5, note="", peaks=True)
 """Source: ten warm-ups and fifty runs as most benchmarks take, spread over five rounds of all layers."""
-QUICK = Effort(rounds=2, redo_rounds=0, warmups=1, runs=5, seconds=0.1, note="quick: 2 rounds of at most 5 timings")
+_QUICK_NOTE = "quick: 2 rounds of at most 5 timings, memory counted from shapes"
+QUICK = Effort(rounds=2, redo_rounds=0, warmups=1, runs=5, seconds=0.1, note=_QUICK_NOTE)
 
 
 @dataclass
@@ -69,7 +73,7 @@ class Session:
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def measure(self) -> dict[str, Measurement]:
-        """Timings by file; what the journal holds already is not taken again.
+        """Timings by file; what the journal holds already is not taken again. Peaks of memory stand in the journal.
 
         Raises:
             DeviceError: the target could not do it.
@@ -78,18 +82,23 @@ class Session:
         failures = 0
         with self.journal.open():
             while True:
-                known = len(self.journal.visits)
+                known = self._known()
                 try:
                     with self.target.workplace() as place:
                         place.bring({**self.agent.files, **self.files})
                         self._rounds(place)
+                        if self.effort.peaks:
+                            self._peaks(place)
                     return self._found()
                 except TransientDeviceError as lost:
-                    failures = 0 if len(self.journal.visits) > known else failures
+                    failures = 0 if self._known() > known else failures
                     if failures == len(BACK_OFF_SECONDS):
                         raise TransientDeviceError(f"{lost} Call the same command with --resume.") from lost
                     self.sleep(BACK_OFF_SECONDS[failures])
                     failures += 1
+
+    def _known(self) -> int:
+        return len(self.journal.visits) + len(self.journal.peaks)
 
     def _rounds(self, place: Workplace) -> None:
         """Each file once a round; a round that was begun before goes on."""
@@ -122,6 +131,20 @@ class Session:
                 self.report("measuring", len(self.journal.visits), self.effort.rounds * len(self.files))
         if len(self.journal.visits) < wanted:
             raise StableDeviceError("the agent ended before it had measured every layer. Profile again.")
+
+    def _peaks(self, place: Workplace) -> None:
+        """A process for each file; none for the rest, should the agent be one that cannot tell."""
+        todo = [name for name in self.files if name not in self.journal.peaks]
+        with suppress(StableDeviceError):
+            for number, name in enumerate(todo):
+                self.report("measuring memory", number, len(todo))
+                plan = Plan(peak=name, threads=self.threads, cores=self.cores)
+                with closing(run_plan(place, self.agent, plan)) as lines:
+                    for line in lines:
+                        if isinstance(line, Start | Peak):
+                            self.journal.add(line)
+                if name not in self.journal.peaks:
+                    return
 
     def _cool_down(self) -> None:
         """Wait until the device is about as cool as at the beginning, if it says how hot it is."""

@@ -149,10 +149,13 @@ def _measured(
     if question.sustained:
         report("working on and on", 0, 1)
         sustained = sustained_ratio(target, agent, heavy, question.sustained, question.threads, cores)
-    found = Found(measurements, journal.base_bytes(), duty, sustained)
+    found = Found(measurements, journal.base_bytes(), duty, sustained, journal.peaks)
     grid = choose_grid(pack.space.all_layers(pack.front_end, pack.label_count, pack.mode))
     table = make_table(device.name, pack, grid, found, effort.note)
-    return _kept(question, table, pack.front_end, tuple(remarks(journal, measurements)))
+    doubts = tuple(remarks(journal, measurements))
+    if effort.peaks and table.key.network_bytes is None:
+        doubts += ("memory is counted from shapes: the agent told no peaks.",)
+    return _kept(question, table, pack.front_end, doubts)
 
 
 def _kept(question: Question, table: CostTable, front_end: FrontEndSpec, doubts: tuple[str, ...]) -> Profiled:

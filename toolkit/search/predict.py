@@ -6,7 +6,9 @@ Proved by tests/search/test_predict.py.
 
 from __future__ import annotations
 
-from toolkit.specs.cost import CostKey, CostTable, Figure, Kind, PredictedCost
+from collections.abc import Sequence
+
+from toolkit.specs.cost import CostKey, CostRow, CostTable, Figure, Kind, PredictedCost
 from toolkit.specs.errors import MismatchError
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.space import STREAM_CHUNK_FRAMES, SearchSpace, Subnet
@@ -21,10 +23,10 @@ def predict(
     """The cost of one inference in the table's mode.
 
     Latency is the sum of the rows and one call; the share of a core is with the core asleep between decisions, where
-    that was measured. The 90th percentile is the sum of the rows', for what slows a device slows all layers. Memory is
-    the largest row's activations, because layers run one after the other, plus the constants of all rows, plus the
-    runtime itself where the table knows it. Latency is of the weakest kind among the rows; bytes are counted from
-    shapes, so memory and file are modelled whatever the rows are.
+    that was measured. The 90th percentile is the sum of the rows', for what slows a device slows all layers. Latency is
+    of the weakest kind among the rows. Memory is what all rows keep and the most that one needs besides, because layers
+    run one after the other, and the runtime itself where the table knows it; of the latency's kind where peaks were
+    measured, else counted from shapes and modelled. Files are counted and modelled whatever the rows are.
 
     Raises:
         MismatchError: the table was made for another space, front end or label count, or lacks a layer.
@@ -39,7 +41,6 @@ def predict(
     p90s_us = [row.p90_us for row in rows if row.p90_us is not None]
     p90 = Figure(value=(call_us + sum(p90s_us)) / 1e3, kind=kind) if len(p90s_us) == len(rows) else None
     file_bytes = sum(row.file_bytes for row in rows)
-    memory_bytes = max(row.activation_bytes for row in rows) + file_bytes + table.key.runtime_base_bytes
     core_share = None
     if table.key.mode == "stream":
         chunk_ms = 1e3 * front_end.seconds(STREAM_CHUNK_FRAMES)
@@ -48,11 +49,21 @@ def predict(
         latency_ms=Figure(value=latency_ms, kind=kind),
         latency_p90_ms=p90,
         core_share=core_share,
-        memory_mb=Figure(value=memory_bytes / BYTES_PER_MB, kind="modelled"),
+        memory_mb=_memory(table.key, rows, kind),
         file_mb=Figure(value=file_bytes / BYTES_PER_MB, kind="modelled"),
         params=sum(layer.params for layer in layers),
         macs=sum(layer.macs for layer in layers),
     )
+
+
+def _memory(key: CostKey, rows: Sequence[CostRow], kind: Kind) -> Figure:
+    kept = [row.kept_bytes for row in rows if row.kept_bytes is not None]
+    peaks = [row.peak_bytes for row in rows if row.peak_bytes is not None]
+    if key.network_bytes is None or not len(kept) == len(peaks) == len(rows):
+        counted = max(row.activation_bytes for row in rows) + sum(row.file_bytes for row in rows)
+        return Figure(value=(key.runtime_base_bytes + counted) / BYTES_PER_MB, kind="modelled")
+    most = max(peak - stays for peak, stays in zip(peaks, kept, strict=True))
+    return Figure(value=(key.runtime_base_bytes + key.network_bytes + sum(kept) + most) / BYTES_PER_MB, kind=kind)
 
 
 def check_table(key: CostKey, space: SearchSpace, front_end: FrontEndSpec, label_count: int) -> None:

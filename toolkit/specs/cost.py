@@ -82,11 +82,17 @@ class CostRow(Part):
     """What nine of ten inferences do not exceed, likewise; None where it is not known."""
     file_bytes: int = Field(ge=0)
     activation_bytes: int = Field(ge=0)
+    peak_bytes: int | None = Field(None, ge=0)
+    """Peak of memory while it alone is loaded and run, without what any file takes; None where it was not measured."""
+    kept_bytes: int | None = Field(None, ge=0)
+    """How much of the peak stays when the layer has run: its weights as the kernels want them, and their own tables."""
     measurement: Measurement | None = None
     note: str = ""
 
     @model_validator(mode="after")
     def _honest(self) -> Self:
+        if (self.peak_bytes is None) != (self.kept_bytes is None) or (self.kept_bytes or 0) > (self.peak_bytes or 0):
+            raise ValueError(f"peak_bytes {self.peak_bytes} and kept_bytes {self.kept_bytes} do not belong together")
         if (self.kind == "measured") != (self.measurement is not None):
             raise ValueError(f"a {self.kind} row {'lacks' if self.kind == 'measured' else 'has'} raw timings")
         return self
@@ -108,6 +114,8 @@ class CostKey(Record):
     label_count: int = Field(ge=1)
     runtime_base_bytes: int = Field(0, ge=0)
     """Memory of the process with the runtime loaded and no model, where known."""
+    network_bytes: int | None = None
+    """What a network's peak has besides that and its rows' memory; None where peaks were not measured."""
     call_us: float = Field(0, ge=0)
     """Of one call that computes nothing: once an inference, and in no row."""
     duty_cycle_ratio: float | None = Field(None, gt=0)
@@ -119,12 +127,16 @@ class CostKey(Record):
     def file_name(self) -> str:
         """`rpi4-tflite-int8-stream-4f0c….jsonl`: the same for the same question, whatever was found."""
         nothing_found = {name: type(self).model_fields[name].default for name in _FOUND}
-        digest = self.model_copy(update=nothing_found).digest()
-        return f"{self.device}-{self.runtime}-{self.precision}-{self.mode}-{digest[:8]}.jsonl"
+        asked = self.model_copy(update=nothing_found).model_dump(mode="json", exclude=_NEWER)
+        canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
+        return f"{self.device}-{self.runtime}-{self.precision}-{self.mode}-{digest}.jsonl"
 
 
-_FOUND = ("runtime_base_bytes", "call_us", "duty_cycle_ratio", "sustained_ratio")
+_FOUND = ("runtime_base_bytes", "network_bytes", "call_us", "duty_cycle_ratio", "sustained_ratio")
 """Fields of a key that were measured beside the rows: they do not tell two tables apart."""
+_NEWER = {"network_bytes"}
+"""Those that came when tables had names already, which stay."""
 
 
 class CostTable:
