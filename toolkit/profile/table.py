@@ -111,7 +111,7 @@ def _peaks(pack: LayerPack, grid: Grid, found: Found, constant_bytes: Mapping[La
     interpolated = interpolate(between, {layer: peaks[layer] for layer in grid.measured})
     peaks |= {layer: round(value) for layer, value in interpolated.items()}
     networks = {subnet: found.peaks[file] - overhead for subnet, file in _wholes(pack).items()}
-    memory = find_memory(networks, _layers(pack), peaks, constant_bytes)
+    memory = find_memory(networks, _layers(pack), peaks, constant_bytes, pack.runtime)
     kept = {layer: memory.kept_bytes(layer, constant_bytes[layer], peaks[layer]) for layer in grid.layers}
     return _Peaks(overhead - found.base_bytes + memory.network_bytes, peaks, kept)
 
