@@ -20,18 +20,20 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.profile.calibration import Calibration, calibrate
-from toolkit.profile.published import PUBLISHED, Row, published_rows, read_rows
+from toolkit.profile.calibration import KERNELS, Calibration, calibrate
+from toolkit.profile.published import PUBLISHED, published_rows, read_rows
+from toolkit.profile.published_row import Row
 from toolkit.profile.validation import (
     PUBLISHED_AS,
     Judged,
     errors_without_device,
     is_dense,
     judge,
+    model_toml,
     modelled,
     rank_correlation,
 )
-from toolkit.specs.device import DeviceModel, DeviceProfile
+from toolkit.specs.device import DeviceProfile
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import write_text
 from toolkit.specs.shipped import DEVICES
@@ -70,7 +72,7 @@ def main() -> None:
 
 def unseen_devices() -> dict[str, float]:
     """Median error under XNNPACK of a device that the fit never saw, as most profiles are; printed as well."""
-    rows = [row for row in published_rows() if row.kernels == "xnnpack" and row.architecture.family != "matrix-product"]
+    rows = [row for row in published_rows() if row.kernels == KERNELS and row.is_network]
     errors = {device: round(error, 3) for device, error in errors_without_device(rows).items()}
     print("XNNPACK, by parameters that were fitted to no row of the device")
     for device, error in errors.items():
@@ -80,13 +82,8 @@ def unseen_devices() -> dict[str, float]:
 
 
 def _rows(path: Path | None) -> tuple[list[Row], Counter[str]]:
-    rows: list[Row] = []
-    not_scored: Counter[str] = Counter()
-    for file in [path] if path else sorted(PUBLISHED.glob("*.csv")):
-        found = read_rows(file)
-        rows += found.rows
-        not_scored += found.not_scored
-    return rows, not_scored
+    found = [read_rows(file) for file in ([path] if path else sorted(PUBLISHED.glob("*.csv")))]
+    return [row for one in found for row in one.rows], sum((one.not_scored for one in found), Counter())
 
 
 def _progress(done: int, of: int) -> None:
@@ -96,8 +93,7 @@ def _progress(done: int, of: int) -> None:
 
 def print_table(judged: Sequence[Judged], not_scored: Counter[str]) -> None:
     """A line for each device, framework, precision, number of threads and kind of network, then sums."""
-    head = f"{'':<86} {'rows':>5} {'held out':>9} {'nine of ten':>11} {'shipped':>8}"
-    print(head)
+    print(f"{'':<86} {'rows':>5} {'held out':>9} {'nine of ten':>11} {'shipped':>8}")
     for name, members in _grouped(judged, _line).items():
         _print_line(name, members)
     for title, by in _SUMS.items():
@@ -119,7 +115,7 @@ def _line(one: Judged) -> str:
 
 
 def _kind(one: Judged) -> str:
-    if one.row.architecture.family == "matrix-product":
+    if not one.row.is_network:
         return "matrix products"
     kind = "dense" if is_dense(one.row) else "depthwise"
     return kind if one.row.exact else "no layer list, a like network scaled to its counts"
@@ -152,7 +148,7 @@ def _print_line(name: str, judged: Sequence[Judged]) -> None:
     if not judged:
         return
     errors = [one.error for one in judged]
-    new = [one.shipped_error for one in judged if one.shipped_error is not None]
+    new = [one.error for one in _by_shipped(judged)]
     shipped = f"{100 * np.median(new):6.1f} %" if new else ""
     columns = f"{len(judged):5d} {100 * np.median(errors):7.1f} % {100 * np.quantile(errors, 0.9):9.1f} % {shipped:>8}"
     print(f"{name:<86} {columns}")
@@ -160,21 +156,17 @@ def _print_line(name: str, judged: Sequence[Judged]) -> None:
 
 def result(judged: Sequence[Judged], not_scored: Counter[str], unseen: dict[str, float]) -> dict[str, Any]:
     """The figure, null where no row can be judged by it, and what it is made of."""
-    board = [one for one in judged if one.row.device == BOARD]
-    figure, ranks = _median(board), _ranks(judged)
-    shipped = [one.shipped_error for one in judged if one.shipped_error is not None]
+    by_device, ranks, new = _medians(judged, _device), _ranks(judged), _by_shipped(judged)
+    figure = by_device.get(BOARD)
     detail = {
         "rows": len(judged),
-        f"rows of {BOARD}": len(board),
+        f"rows of {BOARD}": sum(one.row.device == BOARD for one in judged),
         "rank correlation on NAS-Bench-201": ranks,
         "rank correlation goal": RANK_GOAL,
         "median error, all": _median(judged),
-        "median error by device": {name: _median(rows) for name, rows in _grouped(judged, _device).items()},
+        "median error by device": by_device,
         **{f"median error {title}": _medians(judged, by) for title, by in _SUMS.items()},
-        "shipped parameters on rows new to them": {
-            "rows": len(shipped),
-            "median error": round(float(np.median(shipped)), 3) if shipped else None,
-        },
+        "shipped parameters on rows new to them": {"rows": len(new), "median error": _median(new)},
         "median error of XNNPACK on a device that the fit never saw": unseen,
         "not scored": dict(not_scored.most_common()),
     }
@@ -187,20 +179,23 @@ def of_new_rows(judged: Sequence[Judged]) -> dict[str, Any]:
 
     A row that these were fitted to is still predicted without its family.
     """
-    shipped = [
-        one._replace(held_out_ms=one.held_out_ms if one.shipped_ms is None else one.shipped_ms) for one in judged
-    ]
-    held_out, ranks = _median([one for one in judged if one.row.device == BOARD]), _ranks(judged)
-    figure, new_ranks = _median([one for one in shipped if one.row.device == BOARD]), _ranks(shipped)
+    shipped = [one._replace(held_out_ms=one.shipped_ms or one.held_out_ms) for one in judged]
+    figure, ranks = _medians(shipped, _device).get(BOARD), _ranks(shipped)
+    held_out = {"figure": _medians(judged, _device).get(BOARD), "ranks": _ranks(judged)}
     detail = {
         "rows": len(judged),
-        "rows new to the shipped parameters": sum(one.shipped_ms is not None for one in judged),
-        "rank correlation on NAS-Bench-201": new_ranks,
+        "rows new to the shipped parameters": len(_by_shipped(judged)),
+        "rank correlation on NAS-Bench-201": ranks,
         "median error, all": _median(shipped),
-        "family held out": {"figure": held_out, "ranks": ranks, "median error, all": _median(judged)},
+        "family held out": {**held_out, "median error, all": _median(judged)},
     }
     unit = f"median error on {BOARD} rows that the parameters were not fitted to"
-    return {"figure": figure, "unit": unit, "holds": _holds(figure, new_ranks), "detail": detail}
+    return {"figure": figure, "unit": unit, "holds": _holds(figure, ranks), "detail": detail}
+
+
+def _by_shipped(judged: Sequence[Judged]) -> list[Judged]:
+    """The rows that are new to the shipped parameters, as these predict them."""
+    return [one._replace(held_out_ms=one.shipped_ms) for one in judged if one.shipped_ms is not None]
 
 
 def _ranks(judged: Sequence[Judged]) -> dict[str, float]:
@@ -237,26 +232,13 @@ def write_calibration() -> None:
     rows = published_rows()
     parameters = calibrate(rows)
     Calibration(rows=sum(row.exact for row in rows), parameters=parameters).save(PUBLISHED / "calibration.json")
-    judged = judge([row for row in rows if row.kernels == "xnnpack"], _progress)
+    judged = judge([row for row in rows if row.kernels == KERNELS], _progress)
     for name in PUBLISHED_AS:
         path = DEVICES / f"{name}.toml"
         before, _, rest = path.read_text().partition("[model]\n")
         sources = rest[rest.index("[sources]") :]
         profile = DeviceProfile.from_text(before + sources, origin=str(path), toml=True)
-        write_text(path, before + toml(modelled(profile, parameters, judged)) + "\n" + sources)
-
-
-def toml(model: DeviceModel) -> str:
-    """`[model]` as it stands in a profile."""
-    plain = model.model_dump()
-    lines = ["[model]"]
-    lines += [f"{key} = {json.dumps(plain[key])}" for key in plain if key not in ("precisions", "error_band")]
-    lines += ["", "[model.error_band]", *(f"{key} = {json.dumps(band)}" for key, band in plain["error_band"].items())]
-    for precision, numbers in plain["precisions"].items():
-        rates = ", ".join(f"{kind} = {rate}" for kind, rate in numbers.pop("macs_per_cycle").items())
-        lines += ["", f"[model.precisions.{precision}]", f"macs_per_cycle = {{ {rates} }}"]
-        lines += [f"{key} = {json.dumps(number)}" for key, number in numbers.items()]
-    return "\n".join(lines) + "\n"
+        write_text(path, before + model_toml(modelled(profile, parameters, judged)) + "\n" + sources)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import csv
 
 import pytest
 
-from toolkit.profile.architectures import architecture, fbnet_block, nas_bench_201, stand_in
+from toolkit.profile.architectures import architecture, stand_in
+from toolkit.profile.nas_benchmarks import fbnet_block, nas_bench_201
 from toolkit.profile.published import PUBLISHED
 
 OTHERWISE = {

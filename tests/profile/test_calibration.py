@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.device_model import main, toml
+from benchmarks.device_model import main
 from toolkit.profile.calibration import KERNELS, Place, calibrate, costs, predicted_ms
-from toolkit.profile.published import Row, published_rows, read_rows
+from toolkit.profile.published import published_rows, read_rows
+from toolkit.profile.published_row import Row
 from toolkit.profile.validation import (
     PUBLISHED_AS,
     Judged,
     error_band,
     judge,
+    model_toml,
     modelled,
     rank_correlation,
     shipped_parameters,
@@ -51,7 +53,7 @@ def test_profiles_hold_what_the_fit_found(device: str, judged: list[Judged]) -> 
     profile = load_profile(device)
     found = modelled(profile, shipped_parameters(), judged)
     assert profile.model == found
-    assert toml(found) in (DEVICES / f"{device}.toml").read_text()
+    assert model_toml(found) in (DEVICES / f"{device}.toml").read_text()
 
 
 def test_rows_of_other_kernels_change_nothing() -> None:

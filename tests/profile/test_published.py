@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.profile.published import PUBLISHED, Row, kernels_of, known_cores, published_rows, read_rows
+from toolkit.profile.cores import known_cores
+from toolkit.profile.published import PUBLISHED, published_rows, read_rows
+from toolkit.profile.published_row import Row, kernels_of
 from toolkit.specs.errors import UserError
 
 HEAD = "device,soc,core,threads,framework,model,precision,latency_ms,gmacs,params_m,source,achieved_gmac_s,notes"

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.profile.device_model import COSTS, Costs, Work, work
-from toolkit.profile.published import Kernels, Row, known_cores
+from toolkit.profile.cores import known_cores
+from toolkit.profile.device_model import COMPUTING, COSTS, Costs, Work, work
+from toolkit.profile.published_row import Kernels, Row
 from toolkit.specs.device import CoreCluster, DeviceModel, KernelModel
 from toolkit.specs.record import Record
 from toolkit.specs.runtime import Precision
@@ -80,19 +81,16 @@ def calibrate(rows: Iterable[Row]) -> dict[str, float]:
 
 def costs(place: Place, parameters: Parameters) -> Costs:
     """Microseconds for each unit of work there."""
-    at_best = _at_best(place)
-    found = (
-        at_best[number]
-        * math.exp(sum(times * parameters.get(name, mean) for name, mean, _, times in _terms(place, cost)))
-        for number, cost in enumerate(COSTS)
+    factors = (
+        math.exp(sum(times * parameters.get(name, mean) for name, mean, _, times in _terms(place, cost)))
+        for cost in COSTS
     )
-    return Costs(*found)
+    return Costs(*(best * factor for best, factor in zip(_at_best(place), factors, strict=True)))
 
 
 def predicted_ms(row: Row, parameters: Parameters) -> float:
     """Milliseconds that the model gives the row's network."""
-    done, each = row_work(row), costs(Place.of(row), parameters)
-    return sum(amount * cost for amount, cost in zip(done, each, strict=True)) / 1e3
+    return row_work(row).at(costs(Place.of(row), parameters)) / 1e3
 
 
 def device_model(cluster: CoreCluster, device: str, rows: Iterable[Row], parameters: Parameters) -> DeviceModel:
@@ -109,7 +107,7 @@ def device_model(cluster: CoreCluster, device: str, rows: Iterable[Row], paramet
             for row in rows
             if (row.device, row.core, row.kernels, row.precision, row.bits)
             == (device, cluster.core, KERNELS, precision, 64)
-            and row.architecture.family != "matrix-product"
+            and row.is_network
         }
         place = Place(KERNELS, precision, cluster.core, cluster.clock_ghz, build=min(builds, default=""))
         found = costs(place, parameters)
@@ -117,11 +115,7 @@ def device_model(cluster: CoreCluster, device: str, rows: Iterable[Row], paramet
         memory_mb_s = _figures(1 / found.memory)
         precisions[precision] = KernelModel(
             peak_macs_per_cycle=peak,
-            macs_per_cycle={
-                "dense": min(peak, _figures(1 / (cycles * found.dense))),
-                "pointwise": min(peak, _figures(1 / (cycles * found.pointwise))),
-                "depthwise": min(peak, _figures(1 / (cycles * found.depthwise))),
-            },
+            macs_per_cycle={kind: min(peak, _figures(1 / (cycles * getattr(found, kind)))) for kind in COMPUTING},
             channel_tile=core.channel_tile[precision],
             memory_mb_s=memory_mb_s,
             cache_mb_s=max(memory_mb_s, _figures(1 / found.cache)),
@@ -176,23 +170,22 @@ def _terms(place: Place, cost: str) -> Iterator[tuple[str, float, float, float]]
 
 def _fit(rows: Sequence[Row]) -> dict[str, float]:
     places = [Place.of(row) for row in rows]
-    names: dict[str, int] = {}
-    means, spreads, entries = [], [], []
-    for number, place in enumerate(places):
-        for which, cost in enumerate(COSTS):
-            for name, mean, spread, times in _terms(place, cost):
-                if name not in names:
-                    names[name] = len(names)
-                    means.append(mean)
-                    spreads.append(spread)
-                entries.append((number, which, names[name], times))
-    design = np.zeros((len(rows), len(COSTS), len(names)))
-    for number, which, column, times in entries:
-        design[number, which, column] = times
+    entries = [
+        (number, which, *term)
+        for number, place in enumerate(places)
+        for which, cost in enumerate(COSTS)
+        for term in _terms(place, cost)
+    ]
+    priors = {name: (mean, spread) for _, _, name, mean, spread, _ in entries}
+    columns = {name: column for column, name in enumerate(priors)}
+    design = np.zeros((len(rows), len(COSTS), len(columns)))
+    for number, which, name, _, _, times in entries:
+        design[number, which, columns[name]] = times
     base = np.array([row_work(row) for row in rows]) * np.array([_at_best(place) for place in places]) / 1e3
     observed = np.log([row.latency_ms for row in rows])
-    found = _minimum(base, design, observed, np.array(means), np.array(spreads))
-    return {name: rounded for name, column in sorted(names.items()) if (rounded := round(float(found[column]), 3))}
+    means, spreads = (np.array(side) for side in zip(*priors.values(), strict=True))
+    found = _minimum(base, design, observed, means, spreads)
+    return {name: rounded for name, column in sorted(columns.items()) if (rounded := round(float(found[column]), 3))}
 
 
 def _minimum(base: Array, design: Array, observed: Array, mean: Array, spread: Array) -> Array:

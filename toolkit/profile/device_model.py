@@ -7,7 +7,7 @@ Proved by tests/profile/test_device_model.py.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from toolkit.profile.counts import BYTES, activation_bytes, arithmetic, file_bytes, macs
 from toolkit.profile.operation import Operation
@@ -42,10 +42,16 @@ class Work(NamedTuple):
     cache: float
     operator: float
 
+    def at(self, costs: Costs) -> float:
+        """Microseconds that all of it takes at such costs."""
+        return sum(amount * cost for amount, cost in zip(self, costs, strict=True))
+
 
 Costs = Work
 """Microseconds for each."""
 COSTS = Work._fields
+COMPUTING: tuple[Literal["dense", "pointwise", "depthwise"], ...] = ("dense", "pointwise", "depthwise")
+"""The first of these: convolutions by how kernels compute them."""
 
 
 def modelled_table(profile: DeviceProfile, precision: Precision, mode: Mode, run: RunManifest) -> CostTable:
@@ -108,11 +114,20 @@ def latency_us(
         cache=1 / (moved * kernels.cache_mb_s),
         operator=kernels.operator_us,
     )
-    asked = layer_work(layer, precision, kernels.channel_tile, 1024 * model.cache_kb, front_end)
-    return sum(amount * cost for amount, cost in zip(asked, costs, strict=True))
+    return _layer_work(layer, precision, kernels.channel_tile, 1024 * model.cache_kb, front_end).at(costs)
 
 
-def layer_work(layer: Layer, precision: Precision, tile: int, cache_bytes: float, front_end: FrontEndSpec) -> Work:
+def work(operation: Operation, precision: Precision, tile: int, cache_bytes: float) -> Work:
+    """What one operator of a published network asks for."""
+    kind = operation.kind if operation.kind in COMPUTING else "pointwise"
+    computed = float(operation.macs)
+    if operation.kind in ("dense", "pointwise", "linear"):
+        computed *= _filled(operation.channels_out / operation.groups, tile)
+    width = BYTES[precision]
+    return _work(kind, computed, width * operation.weights, width * operation.numbers_moved, cache_bytes, 1)
+
+
+def _layer_work(layer: Layer, precision: Precision, tile: int, cache_bytes: float, front_end: FrontEndSpec) -> Work:
     """What a layer of a space asks for; the front end is small matrix products."""
     maps = activation_bytes(layer, precision, front_end)
     constants = file_bytes(layer, precision, front_end)
@@ -129,19 +144,9 @@ def layer_work(layer: Layer, precision: Precision, tile: int, cache_bytes: float
     return _work(kind, computed, constants, maps, cache_bytes, operators)
 
 
-def work(operation: Operation, precision: Precision, tile: int, cache_bytes: float) -> Work:
-    """What one operator of a published network asks for."""
-    kind = {"linear": "pointwise", "move": "pointwise"}.get(operation.kind, operation.kind)
-    computed = float(operation.macs)
-    if operation.kind in ("dense", "pointwise", "linear"):
-        computed *= _filled(operation.channels_out / operation.groups, tile)
-    width = BYTES[precision]
-    return _work(kind, computed, width * operation.weights, width * operation.numbers_moved, cache_bytes, 1)
-
-
 def _work(kind: str, computed: float, constants: float, maps: float, cache_bytes: float, operators: int) -> Work:
     cached = maps if maps <= cache_bytes else 0.0
-    dense, pointwise, depthwise = (computed if kind == one else 0.0 for one in ("dense", "pointwise", "depthwise"))
+    dense, pointwise, depthwise = (computed if kind == one else 0.0 for one in COMPUTING)
     return Work(dense, pointwise, depthwise, constants + maps - cached, cached, operators)
 
 

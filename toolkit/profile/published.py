@@ -1,7 +1,7 @@
 """Published measurements: from the CSV files of `devices/published` to rows that the device model can be held against.
 
-What a row does not say plainly is not guessed silently: such rows are counted and named as not scored.
-Proved by tests/profile/test_published.py.
+A file is known by its columns; what the words in them mean is `toolkit.profile.published_row`. Lines that do not say
+enough are counted and named as not scored. Proved by tests/profile/test_published.py.
 """
 
 from __future__ import annotations
@@ -10,87 +10,37 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache, partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from pydantic import Field
-
-from toolkit.profile.architectures import Architecture, architecture, fbnet_block, nas_bench_201, stand_in
+from toolkit.profile.architectures import Architecture, architecture, stand_in
+from toolkit.profile.nas_benchmarks import fbnet_block, nas_bench_201
 from toolkit.profile.operation import Operation
+from toolkit.profile.published_row import MATRIX_PRODUCT, NotScoredError, Row, number, row_of
 from toolkit.specs.errors import UserError
-from toolkit.specs.record import Part, Record, read_text
-from toolkit.specs.runtime import Precision
+from toolkit.specs.record import read_text
 from toolkit.specs.shipped import DEVICES
 
 PUBLISHED = DEVICES / "published"
-Kernels = Literal["xnnpack", "tflite-2", "tflite-1", "armnn", "ncnn", "paddle", "tengine"]
-"""Who computes: rows of one never say anything of another. `tflite-2` is TFLite's own kernels with ruy, `tflite-1`
-those of 1.x with Eigen and gemmlowp; TFLite and LiteRT since 2.12 and ExecuTorch compute with XNNPACK."""
-_KERNELS: tuple[tuple[str, Kernels], ...] = (
-    ("xnnpack|executorch|litert", "xnnpack"),
-    (r"tflite[ -]*2\.(1[2-9]|[2-9]\d)(?!.*ruy)", "xnnpack"),
-    (r"tflite[ -]*1\.", "tflite-1"),
-    ("tflite|tensorflow.?lite|hw-nas", "tflite-2"),
-    ("arm ?nn", "armnn"),
-    ("ncnn", "ncnn"),
-    ("paddle", "paddle"),
-    ("tengine", "tengine"),
-)
+Line = dict[str, str]
+"""What a line of a file says, by column."""
 _CELLS = {
-    "NB201 1 conv3x3/cell": "|n|+|n|n|+|3|n|n|",
-    "NB201 all conv3x3 (6/cell)": "|3|+|3|3|+|3|3|3|",
-    "NB201 all conv1x1 (6/cell)": "|1|+|1|1|+|1|1|1|",
-    "NB201 all skip": "|s|+|s|s|+|s|s|s|",
-    "NB201 chain of 3 conv3x3/cell": "|3|+|n|3|+|n|n|3|",
-    "NB201 chain of 3 conv1x1/cell": "|1|+|n|1|+|n|n|1|",
+    "NB201 1 conv3x3/cell": "n nn 3nn",
+    "NB201 all conv3x3 (6/cell)": "3 33 333",
+    "NB201 all conv1x1 (6/cell)": "1 11 111",
+    "NB201 all skip": "s ss sss",
+    "NB201 chain of 3 conv3x3/cell": "3 n3 nn3",
+    "NB201 chain of 3 conv1x1/cell": "1 n1 nn1",
 }
+"""What rows call some cells of NAS-Bench-201: the edges into each of three nodes."""
 _EDGES = {"3": "nor_conv_3x3", "1": "nor_conv_1x1", "s": "skip_connect", "n": "none"}
-
-
-class Core(Part):
-    """A microarchitecture: what it can do at most, and what its boards usually have beside it."""
-
-    aliases: tuple[str, ...]
-    peak_macs_per_cycle: dict[Precision, float]
-    in_order: bool
-    channel_tile: dict[Precision, int] = Field({"fp32": 8, "fp16": 16, "int8": 16})
-    """Output channels of one step of XNNPACK's kernels: 4x8 in float, 4x16 in int8, 8x8 on the A55."""
-    memory_mb_s: float = Field(gt=0)
-    l2_kb: int = Field(gt=0)
-    clock_ghz: float = Field(gt=0)
-    """Where a row states no clock."""
-    source: str
-
-
-class Cores(Record):
-    """All that are known, by name."""
-
-    cores: dict[str, Core]
-
-
-class Row(NamedTuple):
-    """One measured latency of one network, and what the model has to know to predict it."""
-
-    device: str
-    core: str
-    clock_ghz: float
-    threads: int
-    framework: str
-    kernels: Kernels
-    bits: int
-    precision: Precision
-    name: str
-    architecture: Architecture
-    exact: bool
-    """The layer list is the network's own, not one that stands in for it."""
-    latency_ms: float
-
-    @property
-    def build(self) -> str:
-        """What was measured on: rows of one build share all but the network and the number of threads."""
-        return f"{self.device}, {self.core}, {self.framework}, {self.bits} bit, {self.precision}"
+_HW_NAS_DEVICES = {
+    "raspi4_ms": {"device": "Raspberry Pi 4B", "core": "Cortex-A72 1.5GHz"},
+    "pixel3_ms": {"device": "Pixel 3", "core": "Cortex-A75 2.8GHz"},
+}
+_HW_NAS_BENCH = {"framework": "TFLite (HW-NAS-Bench)", "precision": "fp32", "threads": "1"}
+"""TFLite of an unstated version, one thread as its rates say."""
 
 
 class Rows(NamedTuple):
@@ -98,16 +48,6 @@ class Rows(NamedTuple):
 
     rows: tuple[Row, ...]
     not_scored: Counter[str]
-
-
-class _NotScoredError(Exception):
-    """Why this line says nothing to the model."""
-
-
-@cache
-def known_cores() -> Mapping[str, Core]:
-    """Microarchitectures by name."""
-    return Cores.load(PUBLISHED / "cores.json").cores
 
 
 def published_rows() -> tuple[Row, ...]:
@@ -123,203 +63,100 @@ def read_rows(path: Path) -> Rows:
     """
     lines = csv.DictReader(io.StringIO(read_text(path).lstrip("\ufeff"), newline=""))
     columns = {column.strip() for column in lines.fieldnames or () if column}
-    read = next((read for needed, read in _FORMS.items() if set(needed.split()) <= columns), None)
-    if not read:
-        forms = "; ".join(needed.replace(" ", ", ") for needed in _FORMS)
+    form = next((form for form in _FORMS if set(form.columns.split()) <= columns), None)
+    if not form:
+        forms = "; ".join(form.columns.replace(" ", ", ") for form in _FORMS)
         found = ", ".join(sorted(columns)) or "nothing"
         raise UserError(f"{path} has the columns {found}; expected those of a file in devices/published: {forms}.")
     rows: list[Row] = []
     not_scored: Counter[str] = Counter()
     try:
-        for line in lines:
-            values = {key.strip(): (value or "").strip() for key, value in line.items() if isinstance(key, str)}
-            for one in read(values):
-                if isinstance(one, Row):
-                    rows.append(one)
-                else:
-                    not_scored[one] += 1
+        for values in lines:
+            line = {key.strip(): (value or "").strip() for key, value in values.items() if isinstance(key, str)}
+            latencies = [column for column in line if column.endswith("_ms")] if form.by_device else ["latency_ms"]
+            for latency in latencies:
+                try:
+                    rows.append(form.read(line, latency))
+                except NotScoredError as reason:
+                    not_scored[str(reason)] += 1
+                except (ValueError, OverflowError, KeyError) as error:
+                    not_scored[f"cannot be read: {error}"] += 1
     except csv.Error as error:
         raise UserError(f"{path} line {lines.line_num} is not CSV: {error}. Mend the line.") from error
     return Rows(tuple(rows), not_scored)
 
 
-def kernels_of(framework: str) -> Kernels | None:
-    """Who computes under a framework's name, None where it is not known."""
-    plain = framework.lower()
-    return next((kernels for pattern, kernels in _KERNELS if re.search(pattern, plain)), None)
+def _network(line: Line, _: str) -> Row:
+    name, giga_macs = line["model"], number(line.get("gmacs", ""))
+    if found := _named_cell(name) or architecture(name):
+        return row_of(line, name, found, exact=True)
+    if not giga_macs:
+        raise NotScoredError(f"unknown network without a count of multiply-accumulates: {name}")
+    like = stand_in(name, 1e9 * giga_macs, 1e6 * number(line.get("params_m", "")))
+    return row_of(line, name, like, exact=False)
 
 
-def _latency_row(line: dict[str, str]) -> Iterator[Row | str]:
-    def make() -> Row:
-        found = _architecture(line["model"], line.get("gmacs", ""), line.get("params_m", ""))
-        return _row(line, line["model"], *found)
-
-    yield _attempt(make)
-
-
-def _matrix_product(line: dict[str, str]) -> Iterator[Row | str]:
-    def make() -> Row:
-        if re.search(r"\b1x\d", line["kernel"]):
-            raise _NotScoredError("kernels for vectors, not for matrices")
-        try:
-            pixels, out, inputs = (int(line[side]) for side in "MNK")
-        except ValueError:
-            raise _NotScoredError("no sizes stated") from None
-        if min(pixels, out, inputs) < 1:
-            raise _NotScoredError("no sizes stated")
-        product = Operation("pointwise", inputs, out, 1, 1, pixels, pixels)
-        clock = {"core": f"{line['core']} {line['clock_ghz']}GHz"} if line["clock_ghz"] else {}
-        return _row({**line, **clock}, line["kernel"], Architecture("matrix-product", (product,)), exact=True)
-
-    yield _attempt(make)
+def _named_cell(name: str) -> Architecture | None:
+    if name not in _CELLS:
+        return None
+    nodes = ("".join(f"{_EDGES[edge]}~{n}|" for n, edge in enumerate(node)) for node in _CELLS[name].split())
+    return nas_bench_201("+".join(f"|{node}" for node in nodes))
 
 
-def _cell(line: dict[str, str]) -> Iterator[Row | str]:
-    for column in line:
-        if column.endswith("_ms"):
-            yield _attempt(partial(_cell_row, line, column))
-
-
-def _cell_row(line: dict[str, str], column: str) -> Row:
-    return _hw_nas(line, column, line["arch"], nas_bench_201(line["arch"]))
-
-
-def _block(line: dict[str, str]) -> Iterator[Row | str]:
-    def make(column: str) -> Row:
-        if line.get("absolute", "yes") != "yes":
-            raise _NotScoredError("relative to another block")
-        shape = (int(float(line[side])) for side in ("c_in", "c_out", "h_in", "stride"))
-        found = fbnet_block(line["block"], *shape)
-        return _hw_nas(line, column, f"{line['block']} {line['c_in']}x{line['c_out']}", found)
-
-    for column in line:
-        if column.endswith("_ms"):
-            yield _attempt(partial(make, column))
-
-
-def _no_latency(line: dict[str, str]) -> Iterator[Row | str]:
-    del line
-    yield "no latency of a network: the model takes such figures, it does not predict them"
-
-
-_FORMS: dict[str, Callable[[dict[str, str]], Iterator[Row | str]]] = {
-    "device core threads framework model precision latency_ms": _latency_row,
-    "device core clock_ghz threads framework kernel M N K precision latency_ms": _matrix_product,
-    "arch conv3x3 conv1x1": _cell,
-    "block c_in c_out h_in stride": _block,
-    "soc core clock_ghz threads precision mac_per_cycle_per_core": _no_latency,
-    "device soc core clock_ghz memcpy_mb_s": _no_latency,
-    "target item value unit": _no_latency,
-}
-
-
-def _attempt(make: Callable[[], Row]) -> Row | str:
+def _matrix_product(line: Line, _: str) -> Row:
+    if re.search(r"\b1x\d", line["kernel"]):
+        raise NotScoredError("kernels for vectors, not for matrices")
     try:
-        return make()
-    except _NotScoredError as reason:
-        return str(reason)
-    except (ValueError, OverflowError, KeyError) as error:
-        return f"cannot be read: {error}"
-
-
-def _architecture(name: str, gmacs: str, params_m: str) -> tuple[Architecture, bool]:
-    if text := _CELLS.get(name):
-        edges = "+".join(
-            "|" + "".join(f"{_EDGES[edge]}~{n}|" for n, edge in enumerate(node))
-            for node in (part.strip("|").split("|") for part in text.split("+"))
-        )
-        return nas_bench_201(edges), True
-    if found := architecture(name):
-        return found, True
-    if not _number(gmacs):
-        raise _NotScoredError(f"unknown network without a count of multiply-accumulates: {name}")
-    return stand_in(name, 1e9 * _number(gmacs), 1e6 * _number(params_m)), False
-
-
-def _hw_nas(line: dict[str, str], column: str, name: str, found: Architecture) -> Row:
-    """HW-NAS-Bench: TFLite of an unstated version, one thread as its rates say."""
-    device = {"raspi4_ms": ("Raspberry Pi 4B", "Cortex-A72 1.5GHz"), "pixel3_ms": ("Pixel 3", "Cortex-A75 2.8GHz")}
-    if column not in device:
-        raise _NotScoredError(f"unknown device: {column.removesuffix('_ms')}")
-    stated = {"device": device[column][0], "core": device[column][1], "framework": "TFLite (HW-NAS-Bench)"}
-    return _row({**stated, "precision": "fp32", "threads": "1", "latency_ms": line[column]}, name, found, exact=True)
-
-
-def _row(line: dict[str, str], name: str, found: Architecture, exact: bool) -> Row:
-    notes = line.get("notes", "")
-    if "LOW TRUST" in notes:
-        raise _NotScoredError("its source calls it of low trust")
-    latency_ms = _number(line["latency_ms"])
-    if not latency_ms:
-        raise _NotScoredError("no latency stated")
-    kernels = kernels_of(line["framework"])
-    if not kernels:
-        raise _NotScoredError(f"unknown framework: {line['framework'] or 'none'}")
-    core, clock_ghz, count = _core(line["core"])
-    return Row(
-        device=line["device"],
-        core=core,
-        clock_ghz=clock_ghz,
-        threads=_threads(line["threads"], count),
-        framework=line["framework"],
-        kernels=kernels,
-        bits=32 if re.search("armv7|aarch32|32-bit", notes) else 64,
-        precision=_precision(line["precision"], core),
-        name=name,
-        architecture=found,
-        exact=exact,
-        latency_ms=latency_ms,
-    )
-
-
-def _core(text: str) -> tuple[str, float, int]:
-    """The first core that is named, its clock (the core's usual one where none is stated) and how many there are."""
-    plain = text.lower()
-    places = {}
-    for name, core in known_cores().items():
-        for alias in core.aliases:
-            if found := re.search(rf"(?<![a-z0-9]){alias}(?![0-9])", plain):
-                places[found.start()] = name
-    if not places:
-        raise _NotScoredError(f"unknown core: {text or 'none'}")
-    start = min(places)
-    name = places[start]
-    stated = re.search(r"(\d+\.\d+|\d+(?= ?ghz))", plain[start:].split(",")[0].partition(")")[0])
-    stated = stated or re.search(r"(\d+(?:\.\d+)?) ?ghz", plain)
-    clock_ghz = float(stated[1]) if stated else known_cores()[name].clock_ghz
-    count = re.search(r"(\d+)x", plain[:start])
-    return name, clock_ghz if 0.1 <= clock_ghz <= 6 else known_cores()[name].clock_ghz, int(count[1]) if count else 8
-
-
-def _threads(text: str, cores: int) -> int:
-    """One where it is not stated; no more than there are cores."""
-    if text.lower().startswith("all"):
-        return cores
-    if text in ("", "?"):
-        return 1
-    threads = float(text)
-    if not 1 <= threads <= 256:
-        raise _NotScoredError(f"unknown number of threads: {text}")
-    return min(int(threads), max(cores, 1))
-
-
-def _precision(text: str, core: str) -> Precision:
-    plain = text.lower()
-    if "2bit" in plain or "4bit" in plain:
-        raise _NotScoredError(f"unknown precision: {text}")
-    if plain.startswith(("int8", "qs8", "uint8", "quant")):
-        return "int8"
-    if plain.startswith(("fp32", "float32", "float")) or plain == "f32":
-        return "fp32"
-    if plain in ("fp16", "fp16(arith)", "f16") and "fp16" in known_cores()[core].peak_macs_per_cycle:
-        return "fp16"
-    raise _NotScoredError(f"unknown precision: {text or 'none'}")
-
-
-def _number(text: str) -> float:
-    """0 where there is none."""
-    try:
-        value = float(text)
+        pixels, out, inputs = (int(line[side]) for side in "MNK")
     except ValueError:
-        return 0.0
-    return value if 0 < value < 1e12 else 0.0
+        raise NotScoredError("no sizes stated") from None
+    if min(pixels, out, inputs) < 1:
+        raise NotScoredError("no sizes stated")
+    product = Operation("pointwise", inputs, out, 1, 1, pixels, pixels)
+    clock = {"core": f"{line['core']} {line['clock_ghz']}GHz"} if line["clock_ghz"] else {}
+    return row_of({**line, **clock}, line["kernel"], Architecture(MATRIX_PRODUCT, (product,)), exact=True)
+
+
+def _cell(line: Line, latency: str) -> Row:
+    return _hw_nas_row(line, latency, line["arch"], nas_bench_201(line["arch"]))
+
+
+def _block(line: Line, latency: str) -> Row:
+    if line.get("absolute", "yes") != "yes":
+        raise NotScoredError("relative to another block")
+    shape = (int(float(line[side])) for side in ("c_in", "c_out", "h_in", "stride"))
+    name = f"{line['block']} {line['c_in']}x{line['c_out']}"
+    return _hw_nas_row(line, latency, name, fbnet_block(line["block"], *shape))
+
+
+def _hw_nas_row(line: Line, latency: str, name: str, found: Architecture) -> Row:
+    if latency not in _HW_NAS_DEVICES:
+        raise NotScoredError(f"unknown device: {latency.removesuffix('_ms')}")
+    stated = {**_HW_NAS_DEVICES[latency], **_HW_NAS_BENCH, "latency_ms": line[latency]}
+    return row_of(stated, name, found, exact=True)
+
+
+def _no_latency(_: Line, __: str) -> Row:
+    raise NotScoredError("no latency of a network: the model takes such figures, it does not predict them")
+
+
+class _Form(NamedTuple):
+    """A form of file."""
+
+    columns: str
+    """Which it has at least."""
+    read: Callable[[Line, str], Row]
+    """The row of a line, from the column of its latency."""
+    by_device: bool = False
+    """A line holds a latency for each device, in columns of its name: `pixel3_ms`."""
+
+
+_FORMS = (
+    _Form("device core threads framework model precision latency_ms", _network),
+    _Form("device core clock_ghz threads framework kernel M N K precision latency_ms", _matrix_product),
+    _Form("arch conv3x3 conv1x1", _cell, by_device=True),
+    _Form("block c_in c_out h_in stride", _block, by_device=True),
+    _Form("soc core clock_ghz threads precision mac_per_cycle_per_core", _no_latency),
+    _Form("device soc core clock_ghz memcpy_mb_s", _no_latency),
+    _Form("target item value unit", _no_latency),
+)

@@ -1,11 +1,12 @@
-"""How far the device model is off on rows that it was not fitted to, and the error band that follows for a device.
+"""How far the device model is off on rows that it was not fitted to, and the `[model]` of a profile that follows.
 
 A row is predicted by parameters that were fitted without any network of its family: MobileNet v1 at all widths and
-sizes is one. Proved by tests/profile/test_calibration.py.
+sizes is one; that gives the error band of a device. Proved by tests/profile/test_calibration.py.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from toolkit.profile.calibration import Calibration, Parameters, calibrate, device_model, predicted_ms
-from toolkit.profile.published import PUBLISHED, Row, published_rows
+from toolkit.profile.published import PUBLISHED, published_rows
+from toolkit.profile.published_row import Row
 from toolkit.specs.device import NOT_VALIDATED, DeviceModel, DeviceProfile
 from toolkit.specs.runtime import Precision
 
@@ -40,12 +42,7 @@ class Judged(NamedTuple):
     @property
     def error(self) -> float:
         """Of the held-out prediction, as a share of the measured latency."""
-        return abs(self.held_out_ms / self.row.latency_ms - 1)
-
-    @property
-    def shipped_error(self) -> float | None:
-        """Of the shipped parameters, on a row that is new to them."""
-        return None if self.shipped_ms is None else abs(self.shipped_ms / self.row.latency_ms - 1)
+        return _off(self.held_out_ms, self.row)
 
 
 def judge(rows: Sequence[Row], report: Callable[[int, int], object] = lambda *_: None) -> list[Judged]:
@@ -74,9 +71,8 @@ def errors_without_device(rows: Sequence[Row]) -> dict[str, float]:
     errors = {}
     for device in sorted({row.device for row in rows}):
         parameters = calibrate(row for row in rows if row.device != device)
-        errors[device] = float(
-            np.median([abs(predicted_ms(row, parameters) / row.latency_ms - 1) for row in rows if row.device == device])
-        )
+        own = [_off(predicted_ms(row, parameters), row) for row in rows if row.device == device]
+        errors[device] = float(np.median(own))
     return errors
 
 
@@ -94,9 +90,22 @@ def modelled(profile: DeviceProfile, parameters: Parameters, judged: Sequence[Ju
     return model.model_copy(update={"error_band": bands})
 
 
+def model_toml(model: DeviceModel) -> str:
+    """`[model]` as it stands in a profile."""
+    plain = model.model_dump()
+    lines = ["[model]"]
+    lines += [f"{key} = {json.dumps(plain[key])}" for key in plain if key not in ("precisions", "error_band")]
+    lines += ["", "[model.error_band]", *(f"{key} = {json.dumps(band)}" for key, band in plain["error_band"].items())]
+    for precision, numbers in plain["precisions"].items():
+        rates = ", ".join(f"{kind} = {rate}" for kind, rate in numbers.pop("macs_per_cycle").items())
+        lines += ["", f"[model.precisions.{precision}]", f"macs_per_cycle = {{ {rates} }}"]
+        lines += [f"{key} = {json.dumps(number)}" for key, number in numbers.items()]
+    return "\n".join(lines) + "\n"
+
+
 def error_band(judged: Sequence[Judged], precision: Precision) -> str:
     """In words, with what it was tested on; matrix products alone are no network."""
-    rows = [one for one in judged if one.row.precision == precision and one.row.architecture.family != "matrix-product"]
+    rows = [one for one in judged if one.row.precision == precision and one.row.is_network]
     if not rows:
         return NOT_VALIDATED
     errors = [one.error for one in rows]
@@ -118,6 +127,10 @@ def is_dense(row: Row) -> bool:
 def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
     """Spearman's, ties sharing their mean rank."""
     return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
+
+
+def _off(predicted_ms: float, row: Row) -> float:
+    return abs(predicted_ms / row.latency_ms - 1)
 
 
 def _ranks(values: ArrayLike) -> NDArray[np.float64]:
