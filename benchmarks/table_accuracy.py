@@ -5,6 +5,9 @@ every layer's file, so that a slow spell meets all of them. Even rounds against 
 machine itself is off by. Errors are of the median latency; goals of the mean error are 1.5 % or 1.2 times the retest's,
 of its 95th percentile 5 % or the retest's. TFLite runs in Python, ExecuTorch in its native runner; one thread. Whole
 files are kept in --cache, for making them takes longer than measuring.
+
+Then each file runs once in a fresh native runner, whose peak of memory (VmHWM), less what the runner has without a
+model, is predicted from the layers' peaks: each held-out subnet within 5 % or 256 KiB.
 Run: python -m benchmarks.table_accuracy [--quick] [--cache DIR] [--only tflite-int8-stream ...]
 """
 
@@ -16,8 +19,8 @@ import random
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,20 +34,39 @@ from toolkit.profile.measure import Effort, Session
 from toolkit.profile.pack import ensure_pack
 from toolkit.profile.table import Found, make_table
 from toolkit.search.predict import predict
+from toolkit.specs.cost import CostTable
 from toolkit.specs.layer import Mode
 from toolkit.specs.pack import open_pack
 from toolkit.specs.run import Run
 from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.space import Subnet
-from toolkit.targets import PythonAgent, open_target
+from toolkit.targets import Agent, Peak, Plan, PythonAgent, Start, Target, open_target, run_plan
 
 SUBNETS, ROUNDS = 40, 6
 QUICK_SUBNETS, QUICK_ROUNDS = 6, 4
 MEAN_GOAL, MEAN_RETEST, P95_GOAL = 1.5, 1.2, 5.0
+MEMORY_GOAL, MEMORY_GOAL_KIB = 5.0, 256
 RUNTIMES: tuple[Runtime, ...] = ("tflite", "executorch")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 MODES: tuple[Mode, ...] = ("clip", "stream")
 PEERS = "nn-Meter: 99.0 % of models within 10 %; LitePred: 99.3 % (their papers, on phones)"
+
+
+@dataclass(frozen=True)
+class MemoryErrors:
+    """Of predicted peaks, in per cent of what was measured and in KiB."""
+
+    mean: float
+    greatest: float
+    mean_kib: float
+    greatest_kib: float
+    within_goal: float
+    """Per cent of the subnets."""
+
+    @property
+    def holds(self) -> bool:
+        """For every subnet."""
+        return self.within_goal == 100
 
 
 @dataclass(frozen=True)
@@ -57,10 +79,11 @@ class Errors:
     retest_mean: float
     retest_p95: float
     within_10: float
+    memory: MemoryErrors
 
     @property
     def holds(self) -> bool:
-        """Both goals."""
+        """Both goals of latency."""
         return self.mean <= max(MEAN_GOAL, MEAN_RETEST * self.retest_mean) and self.p95 <= max(
             P95_GOAL, self.retest_p95
         )
@@ -76,7 +99,11 @@ def main() -> None:
     options = parser.parse_args()
     subnets, rounds = (QUICK_SUBNETS, QUICK_ROUNDS) if options.quick else (SUBNETS, ROUNDS)
     run = Run.open(None)
-    print(f"{'error, %':<26} {'mean':>6} {'p95':>6} {'bias':>6} {'retest':>7} {'p95':>6} {'in 10 %':>8}  holds")
+    print(f"{'':<24}{'latency':>9} {'memory':>51}")
+    print(
+        f"{'error, %':<26} {'mean':>6} {'p95':>6} {'bias':>6} {'retest':>7} {'p95':>6} {'in 10 %':>8}  holds "
+        f"{'mean':>6} {'most':>6} {'KiB':>5} {'most':>5}  holds"
+    )
     found = {}
     for name in options.only:
         runtime, precision, mode = name.split("-")
@@ -84,7 +111,9 @@ def main() -> None:
         found[name] = errors
         print(
             f"{name:<26} {errors.mean:6.2f} {errors.p95:6.2f} {errors.bias:+6.2f} {errors.retest_mean:7.2f} "
-            f"{errors.retest_p95:6.2f} {errors.within_10:8.1f}  {'yes' if errors.holds else 'NO'}",
+            f"{errors.retest_p95:6.2f} {errors.within_10:8.1f}  {_said(errors.holds):<5} {errors.memory.mean:6.2f} "
+            f"{errors.memory.greatest:6.2f} {errors.memory.mean_kib:5.0f} {errors.memory.greatest_kib:5.0f}  "
+            f"{_said(errors.memory.holds)}",
             flush=True,
         )
     print(PEERS)
@@ -94,8 +123,12 @@ def main() -> None:
         "figure": round(worst.mean, 2),
         "unit": "% mean error of predicted latency, the worst of the tables",
         "goal": MEAN_GOAL,
-        "holds": all(errors.holds for errors in found.values()),
-        "detail": {"subnets": subnets, "rounds": rounds, "tables": {name: vars(each) for name, each in found.items()}},
+        "holds": all(errors.holds and errors.memory.holds for errors in found.values()),
+        "detail": {
+            "subnets": subnets,
+            "rounds": rounds,
+            "tables": {name: asdict(each) for name, each in found.items()},
+        },
     }
     print(json.dumps(result))
 
@@ -115,7 +148,8 @@ def compare(
     files = {each.file: folder / each.file for each in pack.files}
     files |= {path.name: path for path in whole.values()}
     target = open_target("local")
-    agent = PythonAgent() if runtime == "tflite" else native_agent(runtime, target.machine(), _note)
+    native = native_agent(runtime, target.machine(), _note)
+    agent = PythonAgent() if runtime == "tflite" else native
     with tempfile.TemporaryDirectory() as temporary:
         journal = Journal.new(Path(temporary) / "journal.jsonl", "accuracy")
         effort = Effort(rounds=rounds, redo_rounds=0, warmups=2, runs=10, seconds=0.3, note="")
@@ -123,7 +157,8 @@ def compare(
     visits: dict[str, list[float]] = {}
     for visit in journal.visits:
         visits.setdefault(visit.file, []).append(statistics.median(visit.latencies_us))
-    table = make_table("host", pack, grid, Found(measurements, journal.base_bytes()))
+    peaks, base_bytes = native_peaks(target, native, files)
+    table = make_table("host", pack, grid, Found(measurements, base_bytes, peaks=peaks))
     errors, retests = [], []
     for subnet, path in whole.items():
         predicted_us = 1e3 * predict(table, space, subnet, front_end, labels).latency_ms.value
@@ -139,7 +174,42 @@ def compare(
         retest_mean=round(float(np.mean(retests)), 3),
         retest_p95=round(float(np.percentile(retests, 95)), 3),
         within_10=round(100 * float((size <= 10).mean()), 1),
+        memory=compare_memory(run, table, {subnet: peaks[path.name] for subnet, path in whole.items()}),
     )
+
+
+def compare_memory(run: Run, table: CostTable, peaks: Mapping[Subnet, int]) -> MemoryErrors:
+    """Predicted peaks of subnets against theirs, both without what the runner has before any model."""
+    base_bytes = table.key.runtime_base_bytes
+    labels = len(run.manifest.labels)
+    costs = [predict(table, table.key.space, subnet, run.manifest.front_end, labels) for subnet in peaks]
+    if kinds := {cost.memory_mb.kind for cost in costs} - {"measured"}:
+        raise RuntimeError(f"memory is {kinds}, not predicted from measured peaks")
+    measured = np.array(list(peaks.values())) - base_bytes
+    off = np.abs(np.array([1e6 * cost.memory_mb.value for cost in costs]) - base_bytes - measured)
+    per_cent, kib = 100 * off / measured, off / 1024
+    return MemoryErrors(
+        mean=round(float(per_cent.mean()), 3),
+        greatest=round(float(per_cent.max()), 3),
+        mean_kib=round(float(kib.mean()), 1),
+        greatest_kib=round(float(kib.max()), 1),
+        within_goal=round(100 * float(((per_cent <= MEMORY_GOAL) | (kib <= MEMORY_GOAL_KIB)).mean()), 1),
+    )
+
+
+def native_peaks(target: Target, agent: Agent, files: Mapping[str, Path]) -> tuple[dict[str, int], int]:
+    """The peak of a process for each file, and the least of a process without a model."""
+    peaks, bases = {}, []
+    with target.workplace() as place:
+        place.bring({**agent.files, **files})
+        for number, name in enumerate(files):
+            _report("measuring memory", number, len(files))
+            for line in run_plan(place, agent, Plan(peak=name)):
+                if isinstance(line, Start):
+                    bases.append(line.base_bytes)
+                if isinstance(line, Peak):
+                    peaks[line.file] = line.peak_bytes
+    return peaks, min(bases)
 
 
 def _whole_files(
@@ -159,6 +229,10 @@ def _whole_files(
 def _report(what: str, done: int, total: int) -> None:
     if sys.stderr.isatty():
         print(f"\r{what} {done} of {total}   ", end="", file=sys.stderr, flush=True)
+
+
+def _said(holds: bool) -> str:
+    return "yes" if holds else "NO"
 
 
 def _note(what: str) -> None:
