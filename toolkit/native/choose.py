@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from toolkit.lower.own_environment import Note
+from toolkit.native.benchmark_model import BenchmarkModelAgent
 from toolkit.native.build import native_agent
 from toolkit.specs.errors import UserError
 from toolkit.specs.runtime import Runtime
@@ -13,7 +15,9 @@ from toolkit.targets import Agent, PythonAgent
 AgentName = Literal["python", "native"]
 
 
-def choose_agent(runtime: Runtime, machine: str, wanted: AgentName | None, note: Note) -> Agent:
+def choose_agent(
+    runtime: Runtime, machine: str, wanted: AgentName | None, note: Note, benchmark_model: Path | None = None
+) -> Agent:
     """TFLite files run in the device's Python unless the native runner is wanted; ExecuTorch has that alone.
 
     Args:
@@ -21,12 +25,15 @@ def choose_agent(runtime: Runtime, machine: str, wanted: AgentName | None, note:
         machine: the device's architecture.
         wanted: what people ask for.
         note: told before a runner is built.
+        benchmark_model: TFLite's own program for the device, to be used in place of ours.
 
     Raises:
-        UserError: the runtime has no such agent, or the runner cannot be built.
+        UserError: the runtime has no such agent, the runner cannot be built, or the program is none.
         StableDeviceError: runtimes have no libraries for that architecture.
     """
     check_agent(runtime, wanted)
+    if benchmark_model and runtime == "tflite":
+        return BenchmarkModelAgent(benchmark_model)
     return PythonAgent() if runtime == "tflite" and wanted != "native" else native_agent(runtime, machine, note)
 
 

@@ -23,6 +23,7 @@ _TARGET = "Where to measure: local, ssh://USER@HOST, adb://SERIAL. Without it: m
 @click.option("--pack", type=_FOLDER, metavar="DIR", help="Measure this pack; needs no converter and no Run.")
 @click.option("--make-pack", is_flag=True, help="Make the packs only, to be measured elsewhere with --pack.")
 @click.option("--agent", type=click.Choice(["python", "native"]), help="What measures.  [default: python for tflite]")
+@click.option("--benchmark-model", type=click.Path(path_type=Path), help="TFLite's program for the device, on Android.")
 @click.option("--python", metavar="PATH", help="The device's Python, if not python3.")
 @click.option("--quick", is_flag=True, help="Fewer timings: under a minute for one mode and precision.")
 @click.option("--resume", is_flag=True, help="Go on with a profile that was interrupted.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from toolkit.native.choose import AgentName, check_agent, choose_agent
 from toolkit.profile.context import whole_subnets
 from toolkit.profile.device_model import modelled_table
 from toolkit.profile.grid import choose_grid
@@ -30,13 +31,12 @@ from toolkit.specs.run import Run
 from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.shipped import OUT
 from toolkit.specs.space import STREAM_CHUNK_FRAMES
-from toolkit.targets import Agent, PythonAgent, Target, open_target
+from toolkit.targets import Agent, Target, open_target
 
 HOST = "host"
 MODES: tuple[Mode, ...] = ("stream", "clip")
 PRECISIONS: tuple[Precision, ...] = ("int8", "fp32")
 RUNTIMES: tuple[Runtime, ...] = ("tflite", "executorch")
-AgentName = Literal["python", "native"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Question:
     run: Path | None = None
     pack: Path | None = None
     agent: AgentName | None = None
+    benchmark_model: Path | None = None
+    """TFLite's own program, for devices on which neither agent runs."""
     python: str | None = None
     quick: bool = False
     resume: bool = False
@@ -86,12 +88,14 @@ def profile(question: Question, report: Report) -> Iterator[Profiled]:
         yield from _modelled(question, device)
         return
     if not question.pack and question.runtime != "tflite":
-        _check_agent(question, question.runtime)
+        check_agent(question.runtime, question.agent)
     machine = target.machine()
     _check_machine(device, machine)
     for folder in packs(question, report):
         pack = open_pack(folder)
-        agent = _agent(question, pack, machine, report)
+        agent = choose_agent(
+            pack.runtime, machine, question.agent, lambda what: report(what, 0, 1), question.benchmark_model
+        )
         yield _measured(question, device, target, agent, folder, pack, report)
 
 
@@ -168,21 +172,6 @@ def _kept(question: Question, table: CostTable, front_end: FrontEndSpec, doubts:
     from toolkit.profile.picture import draw_table
 
     return Profiled(table, path, front_end, doubts, tuple(draw_table(table, front_end, path.with_suffix(""))))
-
-
-def _agent(question: Question, pack: LayerPack, machine: str, report: Report) -> Agent:
-    """TFLite files run in the device's Python unless the native runner is asked for; ExecuTorch has that alone."""
-    _check_agent(question, pack.runtime)
-    if pack.runtime == "tflite" and question.agent != "native":
-        return PythonAgent()
-    from toolkit.native.build import native_agent
-
-    return native_agent(pack.runtime, machine, lambda what: report(what, 0, 1))
-
-
-def _check_agent(question: Question, runtime: str) -> None:
-    if question.agent == "python" and runtime != "tflite":
-        raise UserError(f"the Python agent runs tflite files, not {runtime}: leave --agent out, or --agent native.")
 
 
 def _device(question: Question, target: Target | None) -> DeviceProfile:
