@@ -64,12 +64,14 @@ def find_context(
 ) -> Context:
     """From whole networks' microseconds, a call's own time left out, and what their layers take alone.
 
-    Where there are no networks, layers cost what they cost alone.
+    Where there are no networks, layers cost what they cost alone. A network that takes no longer than a call tells
+    nothing.
     """
-    if not networks:
+    telling = {subnet: whole_us for subnet, whole_us in networks.items() if whole_us > 0}
+    if not telling:
         return ALONE
     rows = []
-    for subnet, whole_us in networks.items():
+    for subnet, whole_us in telling.items():
         sum_us = sum(alone_us[layer] for layer in layers[subnet])
         sum_mb = sum(activation_bytes[layer] for layer in layers[subnet]) / 1e6
         rows.append((sum_us / whole_us, sum_mb / whole_us))
