@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from toolkit.lower.formats import FORMATS
+from toolkit.profile.context import whole_subnets
 from toolkit.profile.counts import file_bytes
 from toolkit.profile.pack import LIBRARIES, ensure_pack
 from toolkit.specs.errors import MismatchError, UserError
@@ -33,7 +34,7 @@ def pack_of(run: RunManifest, packs: Path, precision: Precision) -> tuple[Path, 
     def refuse(what: str, done: int, total: int) -> None:
         raise AssertionError(f"{what} again: {done} of {total}")
 
-    folder = ensure_pack(run, layers_of(run), "tflite", precision, "stream", packs, refuse)
+    folder = ensure_pack(run, layers_of(run), "tflite", precision, "stream", packs, refuse, whole_subnets(run.space))
     return folder, {packed.layer: packed for packed in open_pack(folder).layers}
 
 
@@ -68,11 +69,12 @@ def interpreter(folder: Path, packed: PackedLayer) -> Any:
 
 
 def test_a_pack_has_one_file_for_each_layer_and_is_made_once(run: RunManifest, packs: Path) -> None:
-    """Asking again converts nothing; beside the layers stands what any inference costs."""
+    """Asking again converts nothing; beside the layers stand what any inference costs and a few whole networks."""
     for precision in ("int8", "fp32"):
         folder, packed = pack_of(run, packs, precision)
         assert tuple(packed) == layers_of(run)
         files = {"overhead.tflite", *(entry.file for entry in packed.values())}
+        files |= {f"whole-{subnet.id}.tflite" for subnet in whole_subnets(run.space)}
         assert {path.name for path in folder.glob("*.tflite")} == files
 
 
