@@ -158,7 +158,7 @@ def _measured(
     table = make_table(device.name, pack, grid, found, effort.note)
     doubts = tuple(remarks(journal, measurements))
     if effort.peaks and table.key.network_bytes is None:
-        doubts += ("memory is counted from shapes: the agent told no peaks.",)
+        doubts += ("memory is counted from shapes: the agent did not tell the peak of every file.",)
     return _kept(question, table, pack.front_end, doubts)
 
 

@@ -30,7 +30,7 @@ class Found(NamedTuple):
     duty_cycle_ratio: float | None = None
     sustained_ratio: float | None = None
     peaks: Mapping[str, int] = MappingProxyType({})
-    """Of memory, by the pack's files; a table that lacks one of any file has none."""
+    """Of memory, by the pack's files; unless every file has one, memory is counted."""
 
 
 def make_table(device: str, pack: LayerPack, grid: Grid, found: Found, note: str = "") -> CostTable:
