@@ -116,11 +116,12 @@ class Model:
         self.inputs, self.outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         self.run = self.interpreter.invoke
         for detail in self.inputs:
-            # Random: zeros and leftovers in memory may compute faster or slower than signals do.
+            # Random: zeros and leftovers in memory may compute faster or slower than signals do. In few bytes: a peak of
+            # memory is the model's.
             shape, dtype = detail["shape"], detail["dtype"]
-            whole = self.numpy.issubdtype(dtype, self.numpy.integer)
-            values = runtime.values.integers(-100, 100, shape) if whole else runtime.values.standard_normal(shape)
-            self.interpreter.set_tensor(detail["index"], values.astype(dtype))
+            draw, whole = runtime.values, self.numpy.issubdtype(dtype, self.numpy.integer)
+            values = draw.integers(-100, 100, shape, "int8") if whole else draw.standard_normal(shape, "f4")
+            self.interpreter.set_tensor(detail["index"], values.astype(dtype, copy=False))
 
     def play(self, path: str, hop_samples: int) -> list[list[float]]:
         """The first output after each hop of the samples in a file; inputs 1, 2, ... are the last outputs."""
