@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +114,32 @@ def test_an_interrupted_profile_is_resumed(
     assert sum(map(len, board.visits)) == 2 * len(open_pack(pack).files) - 3
     assert path.with_suffix(".png").is_file()
     assert path.with_suffix(".svg").is_file()
+
+
+def test_kill_9_costs_the_measurement_under_way(tiny_run: Path, packs: Path, tmp_path: Path) -> None:
+    """Killed again and again at any moment, a profile that is resumed gets done; no visit is lost or taken twice."""
+    shutil.copytree(packs, tmp_path / "packs")
+    options = ("--mode", "stream", "--precision", "int8", "--run", str(tiny_run), "--out", str(tmp_path), "--quick")
+    command = [sys.executable, "-m", "toolkit.profile", "--target", "local", *options, "--resume"]
+    path = tmp_path / "journals" / "host-tflite-int8-stream.jsonl"
+    before = ""
+    for wanted in (2, 9, 17):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and (not path.exists() or path.read_text().count('"visit"') < wanted):
+                time.sleep(0.001)
+            process.kill()
+        whole_lines = path.read_text().rpartition("\n")[0]
+        assert whole_lines.startswith(before)
+        before = whole_lines
+    assert before.count('"visit"') >= 17
+    done = call("--target", "local", *options, "--resume")
+    assert done.exit_code == 0, done.output
+    (pack,) = (tmp_path / "packs").glob("tflite-int8-*")
+    text = path.read_text()
+    assert text.startswith(before)
+    assert Counter(json.loads(line)["file"] for line in text.splitlines() if '"visit"' in line) == {
+        file.file: 2 for file in open_pack(pack).files
+    }
 
 
 def test_a_pack_is_made_here_and_measured_there(tiny_run: Path, packs: Path, tmp_path: Path) -> None:

@@ -116,8 +116,8 @@ class Model:
         self.inputs, self.outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         self.run = self.interpreter.invoke
         for detail in self.inputs:
-            # Random: zeros and leftovers in memory may compute faster or slower than signals do. In few bytes: a peak of
-            # memory is the model's.
+            # Random: zeros and leftovers in memory may compute faster or slower than signals do. Drawn in few bytes, so
+            # that the peak of memory is the model's.
             shape, dtype = detail["shape"], detail["dtype"]
             draw, whole = runtime.values, self.numpy.issubdtype(dtype, self.numpy.integer)
             values = draw.integers(-100, 100, shape, "int8") if whole else draw.standard_normal(shape, "f4")
