@@ -6,7 +6,8 @@ Proved by tests/profile/test_picture.py.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -49,23 +50,30 @@ def draw_table(table: CostTable, front_end: FrontEndSpec, path: Path) -> list[Pa
 def _layers(table: CostTable, front_end: FrontEndSpec, axes: Axes) -> None:
     """A bar for each layer of the smallest and of the largest subnet, from the first layer down."""
     key = table.key
+    places: dict[tuple[str, int], int] = {}
     for number, (name, subnet) in enumerate({"largest": key.space.largest, "smallest": key.space.smallest}.items()):
         rows = [table.row(layer) for layer in key.space.layers(subnet, front_end, key.label_count, key.mode)]
-        places = [place + 0.38 * number for place in range(len(rows))]
+        steps = list(_numbered(rows))
+        for step in steps:
+            places.setdefault(step, len(places))
         total_ms = sum(row.latency_us for row in rows) / 1e3
         label = f"{name} subnet, sum {total_ms:.3g} ms"
-        axes.barh(places, [row.latency_us / 1e3 for row in rows], 0.36, color=COLOURS[number], label=label)
-        if name == "largest":
-            axes.set_yticks([place + 0.19 for place in range(len(rows))], [_step(row) for row in rows], fontsize=8)
+        beside = [places[step] + 0.38 * number for step in steps]
+        axes.barh(beside, [row.latency_us / 1e3 for row in rows], 0.36, color=COLOURS[number], label=label)
+    axes.set_yticks([place + 0.19 for place in places.values()], [step for step, _ in places], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("latency of one inference (ms)")
     axes.set_title("by layer", fontsize=10)
     axes.legend(fontsize=8)
 
 
-def _step(row: CostRow) -> str:
-    """What a layer is, whatever its width: `conv2d 24x16`."""
-    return f"{row.layer.operator} {row.layer.frames}x{row.layer.bins}"
+def _numbered(rows: Sequence[CostRow]) -> Iterator[tuple[str, int]]:
+    """What each layer is, whatever its width, and which of its like: `conv2d 24x16`, 2. A shallow subnet lacks some."""
+    seen: Counter[str] = Counter()
+    for row in rows:
+        step = f"{row.layer.operator} {row.layer.frames}x{row.layer.bins}"
+        seen[step] += 1
+        yield step, seen[step]
 
 
 def _stairs(table: CostTable, axes: Axes) -> None:
