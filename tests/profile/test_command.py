@@ -104,6 +104,7 @@ def test_an_interrupted_profile_is_resumed(
     assert result.exit_code == 4
     assert re.fullmatch(r"error: the cable was pulled\. .*--resume\.", result.stderr.strip())
     assert not (tmp_path / "tables").exists()
+    assert board.settings[0]["cores"] == "3"
     healed, board.visits = True, []
     result = call("--device", "rpi4", "--target", "ssh://pi@garden", *options, "--resume")
     assert result.exit_code == 0, result.output
@@ -171,6 +172,7 @@ def test_a_pack_is_made_here_and_measured_there(tiny_run: Path, packs: Path, tmp
         (("--target", "local", "--pack", "nowhere"), "holds no layer pack"),
         (("--target", "local", "--runtime", "executorch", "--agent", "python"), "--agent native"),
         (("--target", "moon"), "known: local"),
+        (("--target", "local", "--cores", "a,b"), "expected numbers of cores"),
         (("--device", "rpi4", "--run", "nowhere"), "holds no Run"),
         (("--device", "rpi4", "--devices", "wrong"), "did you mean title"),
     ],

@@ -65,3 +65,12 @@ def test_a_tiny_space_is_told_by_all_of_it() -> None:
     """No subnet is chosen twice."""
     space = SearchSpace(name="tiny", base_width=4, ratios=(1.0,), depths=((1,), (1,), (1, 2)))
     assert set(whole_subnets(space)) == set(space.subnets())
+
+
+def test_two_networks_tell_the_scale_alone() -> None:
+    """Their noise is not taken for a cost of bytes."""
+    ends = (SPACE.smallest, SPACE.largest)
+    noisy = {s: sum(ALONE_US[layer] for layer in layers_of(s)) * f for s, f in zip(ends, (1.3, 1.1), strict=True)}
+    context = find_context(noisy, {subnet: layers_of(subnet) for subnet in ends}, ALONE_US, MOVED)
+    assert context.us_per_mb == 0
+    assert 1.1 <= context.scale <= 1.3

@@ -98,7 +98,7 @@ std::vector<int> take_cores(std::vector<int> cores, int threads) {
     names += " " + std::to_string(core);
   }
   if (sched_setaffinity(0, sizeof set, &set) != 0)
-    throw std::runtime_error("this device does not let a process run on its core(s)" + names);
+    throw std::runtime_error("this device does not let a process run on its core(s)" + names + ". Name one: --cores 0");
   return cores;
 }
 

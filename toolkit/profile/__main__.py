@@ -13,6 +13,14 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 _TARGET = "Where to measure: local, ssh://USER@HOST, adb://SERIAL. Without it: modelled."
 
 
+def _cores(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
+    """Numbers with commas between."""
+    try:
+        return tuple(int(number) for number in text.split(",") if number)
+    except ValueError:
+        raise click.BadParameter(f"found {text!r}, expected numbers of cores, as in --cores 0,1") from None
+
+
 @verb
 @click.option("--device", metavar="NAME", help="A device profile: rpi4, pixel7, ...; with --target: host by default.")
 @click.option("--target", metavar="TARGET", help=_TARGET)
@@ -29,6 +37,7 @@ _TARGET = "Where to measure: local, ssh://USER@HOST, adb://SERIAL. Without it: m
 @click.option("--resume", is_flag=True, help="Go on with a profile that was interrupted.")
 @click.option("--sustained", type=click.FloatRange(min=0.5), metavar="MINUTES", help="Work on and on, too.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of a measured inference.")
+@click.option("--cores", default="", metavar="N,N", callback=_cores, help="Cores to run on.  [default: the profile's]")
 @click.option("--devices", type=_FOLDER, metavar="DIR", help="Folder with profiles of your own.")
 @click.option("--out", type=_FOLDER, default=Path("out"), show_default=True, help="Tables go to OUT/tables.")
 @json_option

@@ -21,6 +21,9 @@ WHOLES = 6
 _PRIOR = 0.02
 """How strongly both numbers are drawn to `ALONE`: as much as one network that is off by so much."""
 
+_FEW = 4
+"""Fewer networks than this, as a tiny space has, tell the scale alone: two numbers would be fitted to their noise."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -79,6 +82,8 @@ def find_context(
     # In units in which both numbers are of the size of one, so that the prior means the same for both.
     typical_us = shares[:, 0].mean() / shares[:, 1].mean()
     system = np.stack((shares[:, 0], typical_us * shares[:, 1]), axis=1)
+    if len(rows) < _FEW:
+        system[:, 1] = 0.0
     prior = _PRIOR * np.eye(2)
     wanted = np.concatenate((np.ones(len(rows)), prior @ np.array((1.0, 0.0))))
     (scale, weight), *_ = np.linalg.lstsq(np.concatenate((system, prior)), wanted, rcond=None)

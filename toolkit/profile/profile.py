@@ -59,6 +59,8 @@ class Question:
     sustained: float | None = None
     """Minutes of a sustained run."""
     threads: int = 1
+    cores: tuple[int, ...] = ()
+    """To run on, in place of the profile's listening cluster."""
     devices: Path | None = None
     out: Path = OUT
 
@@ -135,7 +137,7 @@ def _measured(
     report: Report,
 ) -> Profiled:
     effort = QUICK if question.quick else FULL
-    cores = _cores(device, question.threads)
+    cores = question.cores or _cores(device, question.threads)
     asked = (
         f"{device.name} over {target.name}, pack {pack.digest()}, {type(agent).__name__}, {effort.rounds} rounds of "
         f"{effort.runs}, threads {question.threads}, cores {','.join(map(str, cores)) or 'any'}"

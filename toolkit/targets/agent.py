@@ -36,7 +36,7 @@ def main(plan_path: pathlib.Path, write: Callable[[dict[str, Any]], None]) -> No
     try:
         os.sched_setaffinity(0, cores)
     except OSError:
-        sys.exit(f"core {cores} cannot be taken; there are {sorted(os.sched_getaffinity(0))}. Name others.")
+        sys.exit(f"core {cores} cannot be taken; there are {sorted(os.sched_getaffinity(0))}. Name one: --cores 0")
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     runtime = Runtime(plan["threads"], plan["seed"])
     environment = describe(cores)
