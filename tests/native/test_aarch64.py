@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from tests.native.conftest import Build
 from tests.native.running import executorch_scores, lines_of, played, run_plan
+from tests.targets.pi import MODEL, cpuinfo
 from tests.tiny_bundle import HOP_SAMPLES, WINDOW_SAMPLES, Played, sounds
 from toolkit.specs.runtime import Precision, Runtime
 from toolkit.targets.base import Peak, Plan, Play, Start, Visit
@@ -17,16 +17,6 @@ from toolkit.targets.base import Peak, Plan, Play, Start, Visit
 pytestmark = [pytest.mark.system, pytest.mark.parametrize("runtime", ["executorch", "tflite"])]
 
 SUFFIXES = {"executorch": "pte", "tflite": "tflite"}
-PI_4_CORE = """processor\t: {core}
-Features\t: fp asimd evtstrm crc32 cpuid
-CPU implementer\t: 0x41
-CPU architecture: 8
-CPU variant\t: 0x0
-CPU part\t: 0xd08
-CPU revision\t: 3
-
-"""
-PI_4_MODEL = "Raspberry Pi 4 Model B Rev 1.5"
 
 
 @pytest.fixture
@@ -39,8 +29,7 @@ def emulator(tmp_path: Path) -> tuple[str, ...]:
     root = tmp_path / "root"
     (root / "proc").mkdir(parents=True)
     (root / "lib").symlink_to("/usr/aarch64-linux-gnu/lib")
-    cores = "".join(PI_4_CORE.format(core=core) for core in range(os.cpu_count() or 1))
-    (root / "proc" / "cpuinfo").write_text(f"{cores}Model\t\t: {PI_4_MODEL}\n")
+    (root / "proc" / "cpuinfo").write_text(cpuinfo())
     return ("qemu-aarch64-static", "-cpu", "cortex-a72", "-L", str(root))
 
 
@@ -94,6 +83,6 @@ def test_it_measures_there(
     assert isinstance(visit, Visit)
     assert isinstance(peak, Peak)
     found = start.environment
-    assert (found.machine, found.cpu, found.runtime) == ("aarch64", PI_4_MODEL, runtime)
+    assert (found.machine, found.cpu, found.runtime) == ("aarch64", MODEL, runtime)
     assert len(visit.latencies_us) == 2
     assert peak.peak_bytes > start.base_bytes

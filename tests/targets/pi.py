@@ -29,6 +29,12 @@ CPU revision\t: 3
 """
 
 
+def cpuinfo() -> str:
+    """Its /proc/cpuinfo, with as many cores as this machine has."""
+    cores = range(os.cpu_count() or 1)
+    return "".join(_CORE.format(core=core) for core in cores) + f"Model\t\t: {MODEL}\n"
+
+
 @contextmanager
 def emulated_pi(folder: Path) -> Iterator[Sshd]:
     """A board behind a real sshd; it sees `folder` under the same name."""
@@ -45,7 +51,7 @@ def _shell(folder: Path) -> str:
     made = subprocess.run([_MAKE_ROOT], stdout=subprocess.PIPE, text=True, check=True)
     cores = range(os.cpu_count() or 1)
     told = {
-        "cpuinfo": "".join(_CORE.format(core=core) for core in cores) + f"Model\t\t: {MODEL}\n",
+        "cpuinfo": cpuinfo(),
         "sys/firmware/devicetree/base/model": f"{MODEL}\0",
         "sys/class/thermal/thermal_zone0/temp": "48312\n",
         "sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n",

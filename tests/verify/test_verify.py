@@ -17,7 +17,16 @@ import torch
 from safetensors.numpy import load_file, save_file
 from sklearn.metrics import average_precision_score
 
-from tests.tiny_bundle import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, Floats, Played, copy_run, export_verb, sounds
+from tests.tiny_bundle import (
+    HOP_SAMPLES,
+    SAMPLE_RATE_HZ,
+    WINDOW_SAMPLES,
+    Floats,
+    Played,
+    copy_run,
+    make_tiny_bundle,
+    sounds,
+)
 from tests.verify.verbs import certified, state_true_hashes, verify_verb
 from toolkit.export.export import load_subnet
 from toolkit.frontend import LogMel
@@ -95,11 +104,8 @@ def data(tmp_path_factory: pytest.TempPathFactory, pytorch: Callable[[Floats], F
 @pytest.fixture(scope="module")
 def frames_bundle(calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that takes log-mel."""
-    out = tmp_path_factory.mktemp("frames-out")
-    arguments = ("--subnet", "smallest", "--mode", "frames", "--precision", "fp32")
-    done = export_verb(*arguments, "--run", calibrated_run, "--out", out)
-    assert done.exit_code == 0, done.output
-    return out / "bundles" / "smallest"
+    wanted = ("--mode", "frames", "--precision", "fp32")
+    return make_tiny_bundle(calibrated_run, tmp_path_factory.mktemp("frames-out"), *wanted)
 
 
 @pytest.fixture(scope="module")
@@ -253,11 +259,8 @@ def test_another_split_can_be_named(bundle: Path, calibrated_run: Path, data: Da
 @pytest.fixture(scope="module")
 def reversed_bundle(reversed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clip files of the Run that ranks the other way round."""
-    out = tmp_path_factory.mktemp("reversed-out")
-    arguments = ("--subnet", "smallest", "--mode", "clip", "--precision", "all")
-    done = export_verb(*arguments, "--run", reversed_run, "--out", out)
-    assert done.exit_code == 0, done.output
-    return out / "bundles" / "smallest"
+    wanted = ("--mode", "clip", "--precision", "all")
+    return make_tiny_bundle(reversed_run, tmp_path_factory.mktemp("reversed-out"), *wanted)
 
 
 def test_files_of_other_weights_miss_the_bars(

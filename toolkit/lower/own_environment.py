@@ -72,7 +72,7 @@ class OwnEnvironment:
         """
         if (self.folder / _COMPLETE).exists():
             return
-        with self._alone():
+        with alone(self.folder):
             if (self.folder / _COMPLETE).exists():
                 return
             python = find_python(self.name, self.python)
@@ -121,18 +121,24 @@ class OwnEnvironment:
         if self.folder.exists():
             shutil.rmtree(self.folder)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            door = self.folder.with_suffix(".lock").open("w")
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self.folder.parent}: {error.strerror}. Name another place with XDG_CACHE_HOME."
-            ) from error
-        with door:
-            fcntl.flock(door, fcntl.LOCK_EX)
-            yield
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Of several processes that want to make one folder, one is in the block and the rest wait.
+
+    Raises:
+        UserError: its place cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        door = folder.with_suffix(".lock").open("w")
+    except OSError as error:
+        raise UserError(
+            f"cannot write {folder.parent}: {error.strerror}. Name another place with XDG_CACHE_HOME."
+        ) from error
+    with door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        yield
 
 
 def find_python(name: str, version: tuple[int, int]) -> str:

@@ -11,7 +11,6 @@ TFLite files (`toolkit/native/benchmark_model.py`). Proved by tests/native/test_
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -26,7 +25,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from toolkit.lower.own_environment import Note, cache_folder, last_line
+from toolkit.lower.own_environment import Note, alone, cache_folder, last_line
 from toolkit.specs.errors import StableDeviceError, UserError
 from toolkit.specs.files import new_folder
 from toolkit.specs.runtime import Runtime
@@ -100,7 +99,7 @@ def native_agent(runtime: Runtime, machine: str, note: Note, cache: Path | None 
     wheel, compiler = _WHEELS[runtime], _compiler(machine)
     folder = (cache or cache_folder()) / f"runner-{runtime}-{machine}-{_digest(wheel, compiler)}"
     if not folder.exists():
-        with _alone(folder):
+        with alone(folder):
             if not folder.exists():
                 note(f"building the native {runtime} runner for {machine} (once) in {folder}")
                 with new_folder(folder) as made, _wheel_files(wheel, machine) as files:
@@ -194,18 +193,3 @@ def _run(what_failed: str, command: Sequence[str]) -> str:
         faults = [line.strip() for line in talk.splitlines() if " error: " in line]
         raise UserError(f"{what_failed}: {faults[0] if faults else last_line(talk)}")
     return done.stdout
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Of several processes that want one folder, one builds it and the rest wait."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        door = folder.with_suffix(".lock").open("w")
-    except OSError as error:
-        raise UserError(
-            f"cannot write {folder.parent}: {error.strerror}. Name another place with XDG_CACHE_HOME."
-        ) from error
-    with door:
-        fcntl.flock(door, fcntl.LOCK_EX)
-        yield

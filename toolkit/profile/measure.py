@@ -27,6 +27,7 @@ BACK_OFF_SECONDS = (1.0, 5.0, 20.0)
 HOT_ABOVE_C = 10.0
 """A round starts no hotter than this above the first one."""
 COOL_DOWN_SECONDS = 60.0
+ENDED_EARLY = "the agent ended before it had measured every layer. Profile again."
 
 
 class Effort(NamedTuple):
@@ -106,7 +107,8 @@ class Session:
         for number in range(total):
             names = list(self.files) if number < self.effort.rounds else self._scattering()
             random.Random(number).shuffle(names)
-            if todo := [name for name in names if self.journal.counts()[name] <= number]:
+            visited = self.journal.counts()
+            if todo := [name for name in names if visited[name] <= number]:
                 self._cool_down()
                 self._visit(place, todo, number)
 
@@ -130,7 +132,7 @@ class Session:
                     self.journal.add(line)
                 self.report("measuring", len(self.journal.visits), self.effort.rounds * len(self.files))
         if len(self.journal.visits) < wanted:
-            raise StableDeviceError("the agent ended before it had measured every layer. Profile again.")
+            raise StableDeviceError(ENDED_EARLY)
 
     def _peaks(self, place: Workplace) -> None:
         """A process for each file; none for the rest, should the agent be one that cannot tell."""

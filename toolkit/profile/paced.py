@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from toolkit.profile.measure import ENDED_EARLY
 from toolkit.specs.errors import StableDeviceError
-from toolkit.targets import Agent, Plan, Target, Visit, carry_out
+from toolkit.targets import Agent, Lines, Plan, Target, Visit, carry_out, run_plan
 
 COSTLIEST = 3
 DUTY_RUNS = 8
@@ -29,9 +30,13 @@ def duty_cycle_ratio(
         DeviceError: the target could not do it.
     """
     shared = Plan(time=tuple(files), warmups=2, runs=DUTY_RUNS, threads=threads, cores=cores)
-    back_to_back = _visits(target, agent, shared.model_copy(update={"seconds": 1.0}), files)
     asleep = {"every_ms": every_ms, "seconds": 3e-3 * every_ms * DUTY_RUNS}
-    paced = _visits(target, agent, shared.model_copy(update=asleep), files)
+    with target.workplace() as place:
+        place.bring({**agent.files, **files})
+        back_to_back, paced = (
+            _visits(run_plan(place, agent, shared.model_copy(update=pace)), len(files))
+            for pace in ({"seconds": 1.0}, asleep)
+        )
     return _total(paced) / _total(back_to_back)
 
 
@@ -48,7 +53,7 @@ def sustained_ratio(
     plan = Plan(
         time=(name,) * count, warmups=2, runs=_MANY_RUNS, seconds=SUSTAINED_VISIT_SECONDS, threads=threads, cores=cores
     )
-    visits = _visits(target, agent, plan, {name: files[name]})
+    visits = _visits(carry_out(target, agent, plan, {name: files[name]}), count)
     return _total(visits[-1:]) / _total(visits[:1])
 
 
@@ -58,11 +63,11 @@ def costliest(latency_us: Mapping[str, float], files: Mapping[str, Path]) -> dic
     return {name: files[name] for name in names}
 
 
-def _visits(target: Target, agent: Agent, plan: Plan, files: Mapping[str, Path]) -> list[Visit]:
-    with closing(carry_out(target, agent, plan, files)) as lines:
+def _visits(lines: Lines, wanted: int) -> list[Visit]:
+    with closing(lines):
         visits = [line for line in lines if isinstance(line, Visit)]
-    if len(visits) != len(plan.time):
-        raise StableDeviceError("the agent ended before it had measured every layer. Profile again.")
+    if len(visits) != wanted:
+        raise StableDeviceError(ENDED_EARLY)
     return visits
 
 

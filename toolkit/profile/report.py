@@ -13,7 +13,6 @@ from rich.table import Table
 from toolkit.profile.profile import Profiled
 from toolkit.search.predict import predict
 from toolkit.specs.cost import CostTable
-from toolkit.specs.device import error_band
 
 
 class Total(NamedTuple):
@@ -67,7 +66,7 @@ def _modelled(profiled: Sequence[Profiled]) -> Iterator[str]:
     """The error band of modelled tables, told apart by precision where it differs."""
     bands: dict[str, list[str]] = {}
     for each in profiled:
-        if band := _band(each.table):
+        if band := each.table.error_band:
             bands.setdefault(band, []).append(each.table.key.precision)
     if bands:
         known = "; ".join(f"{band}{_of(precisions) if len(bands) > 1 else ''}" for band, precisions in bands.items())
@@ -96,7 +95,7 @@ def _table_json(each: Profiled) -> dict[str, Any]:
         "precision": table.key.precision,
         "mode": table.key.mode,
         "rows": dict(Counter(row.kind for row in table.rows.values())),
-        "error_band": _band(table),
+        "error_band": table.error_band,
         "duty_cycle_ratio": table.key.duty_cycle_ratio,
         "sustained_ratio": table.key.sustained_ratio,
         "remarks": list(each.remarks),
@@ -113,12 +112,6 @@ def _totals(each: Profiled) -> dict[str, Total]:
         share = cost.core_share.value if cost.core_share else None
         totals[name] = Total(subnet.id, cost.latency_ms.value, share, cost.file_mb.value)
     return totals
-
-
-def _band(table: CostTable) -> str | None:
-    """What a modelled table may be off by; None for a measured one."""
-    notes = [row.note for row in table.rows.values() if row.kind == "modelled"]
-    return error_band(notes) if notes else None
 
 
 def _of(precisions: list[str]) -> str:

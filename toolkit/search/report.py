@@ -25,7 +25,7 @@ def as_json(answer: Answer, question: Question) -> dict[str, Any]:
         "pick": answer.pick.model_dump(mode="json"),
         "path": str(answer.path),
         "table": {"path": str(answer.table_path), "rows": list(answer.table.kinds)},
-        "error_band": answer.error_band,
+        "error_band": answer.table.error_band,
         "subnets": answer.subnets,
         "inside_budget": answer.inside,
         "next_larger": larger
@@ -91,8 +91,8 @@ def _remarks(answer: Answer, question: Question) -> list[tuple[str, str]]:
         remarks.append(("next larger", "none that breaks the budget"))
     rows = " and ".join(answer.table.kinds)
     remarks.append(("table", f"{answer.table_path} ({rows} rows, threads: {answer.table.key.threads})"))
-    if answer.error_band:
-        remarks.append(("error band", f"{answer.error_band} (of the modelled latency)"))
+    if answer.table.error_band:
+        remarks.append(("error band", f"{answer.table.error_band} (of the modelled latency)"))
     if not answer.table.key.runtime_base_bytes:
         remarks.append(("", "memory is without the runtime's own, which this table does not know"))
     if pick.mode != "stream":

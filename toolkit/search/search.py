@@ -16,7 +16,7 @@ from toolkit.search.methods import PAPER_CANDIDATES, Method, choose
 from toolkit.search.predict import predict
 from toolkit.search.tables import find_table, load_table
 from toolkit.specs.cost import CostTable
-from toolkit.specs.device import error_band, load_profile
+from toolkit.specs.device import load_profile
 from toolkit.specs.errors import UserError
 from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick, pick_path
@@ -68,12 +68,6 @@ class Answer:
     subnets: int
     inside: int
     next_larger: Larger | None
-
-    @property
-    def error_band(self) -> str | None:
-        """What the modelled rows may be off by; None where there are none."""
-        notes = [row.note for row in self.table.rows.values() if row.kind == "modelled"]
-        return error_band(notes) if notes else None
 
 
 def search(question: Question) -> Answer:

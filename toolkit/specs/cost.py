@@ -16,6 +16,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from toolkit.specs.device import error_band
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.files import write_text
 from toolkit.specs.layer import Layer, Mode
@@ -159,6 +160,12 @@ class CostTable:
     def kinds(self) -> tuple[Kind, ...]:
         """Kinds that occur in the rows, sorted."""
         return tuple(sorted({row.kind for row in self.rows.values()}))
+
+    @property
+    def error_band(self) -> str | None:
+        """What the modelled rows may be off by, for people; None where there are none."""
+        notes = [row.note for row in self.rows.values() if row.kind == "modelled"]
+        return error_band(notes) if notes else None
 
     def row(self, layer: Layer) -> CostRow:
         """The row of a layer.

@@ -1,6 +1,6 @@
 """How to reach a device: bring an agent and its files there, run it, take its lines, clean up. No other room does."""
 
-from toolkit.targets.agents import PythonAgent, carry_out, run_plan
+from toolkit.targets.agents import Lines, PythonAgent, carry_out, run_plan
 from toolkit.targets.base import (
     Agent,
     Condition,
@@ -19,6 +19,7 @@ from toolkit.targets.opening import open_target
 __all__ = [
     "Agent",
     "Condition",
+    "Lines",
     "Peak",
     "Plan",
     "Play",
