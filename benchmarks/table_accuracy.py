@@ -33,7 +33,7 @@ from toolkit.profile.journal import Journal
 from toolkit.profile.measure import Effort, Session
 from toolkit.profile.pack import ensure_pack
 from toolkit.profile.table import Found, make_table
-from toolkit.search.predict import predict
+from toolkit.costs.predict import predict
 from toolkit.specs.cost import CostTable
 from toolkit.specs.layer import Mode
 from toolkit.specs.pack import open_pack

@@ -17,7 +17,7 @@ HEAVY = {
     *("scipy", "sklearn", "torch", "soundfile", "soxr", "sounddevice", "tflite_runtime"),
 }
 FRAMEWORKS = ("ai_edge_quantizer", "coremltools", "executorch", "litert_torch", "safetensors", "sklearn", "torch")
-ON_BOARDS = ("audio", "cli", "events", "listen", "profile", "search", "specs", "targets")
+ON_BOARDS = ("audio", "cli", "costs", "events", "listen", "profile", "search", "specs", "targets")
 IMPORT_WITHOUT = """
 import importlib, json, pkgutil, sys
 frameworks, rooms = map(json.loads, sys.argv[1:])

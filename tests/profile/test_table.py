@@ -15,7 +15,7 @@ from toolkit.profile.journal import Journal
 from toolkit.profile.measure import Effort, Session
 from toolkit.profile.memory import NOISE_BYTES
 from toolkit.profile.table import Found, make_table
-from toolkit.search.predict import predict
+from toolkit.costs.predict import predict
 from toolkit.specs.cost import CostTable, Measurement
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Layer

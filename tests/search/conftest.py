@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.costs.invented import invented_table, save_table, write_profile
 from tests.fakes import fake_run
-from tests.search.invented import invented_table, save_table, write_profile
 from toolkit.specs.run import Run
 
 

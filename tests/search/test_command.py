@@ -60,10 +60,10 @@ def test_counts_are_read_in_millions(place: Place) -> None:
 
 def test_an_infeasible_budget_exits_3(place: Place) -> None:
     """Exit code 3 and one line that names the closest subnet, the broken bound and the option to relax."""
-    result = run_verb("--device", "board", "--max-file-mb", "0.001", *place.arguments)
+    result = run_verb("--device", "board", "--max-size-mb", "0.001", *place.arguments)
     assert result.exit_code == 3
     assert "closest" in result.stderr
-    assert "--max-file-mb" in result.stderr
+    assert "--max-size-mb" in result.stderr
     assert result.stderr.count("\n") == 1
 
 

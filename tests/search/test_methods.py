@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.search.budget import excesses, merge
+from toolkit.costs.bounds import excesses, merge
 from toolkit.search.methods import Method, choose
 from toolkit.specs.cost import Figure, PredictedCost
 from toolkit.specs.device import Budget

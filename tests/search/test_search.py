@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.costs.invented import write_profile
 from tests.search.conftest import Place
-from tests.search.invented import write_profile
-from toolkit.search.budget import excesses
-from toolkit.search.predict import predict
+from toolkit.costs.bounds import excesses
+from toolkit.costs.predict import predict
 from toolkit.search.search import Question, search
 from toolkit.specs.cost import CostTable
 from toolkit.specs.device import Budget
@@ -92,13 +92,13 @@ def test_an_always_on_share_does_not_bind_a_clip(question: Question) -> None:
 def test_an_infeasible_budget_writes_nothing(question: Question) -> None:
     """When nothing fits there is no Pick, not even a half of one."""
     with pytest.raises(InfeasibleError):
-        search(replace(question, bounds={"max_file_mb": 0.001}))
+        search(replace(question, bounds={"max_size_mb": 0.001}))
     assert not list(question.out.rglob("*"))
 
 
 def test_all_constraints_hold_together(question: Question) -> None:
     """Latency, memory, size and parameter bounds hold at once, whichever binds."""
-    bounds = {"max_latency_ms": 11.0, "max_memory_mb": 0.44, "max_file_mb": 0.04, "min_params": 20_000}
+    bounds = {"max_latency_ms": 11.0, "max_memory_mb": 0.44, "max_size_mb": 0.04, "min_params": 20_000}
     pick = search(replace(question, bounds=bounds)).pick
     assert not excesses(pick.predicted, Budget.model_validate(bounds))
 

@@ -45,7 +45,7 @@ def test_shipped_profiles_are_whole(name: str) -> None:
     assert profile.title
     assert profile.budget.max_core_share
     assert profile.budget.max_memory_mb
-    assert profile.budget.max_file_mb
+    assert profile.budget.max_size_mb
     assert all(len(source) > 15 for source in profile.sources.values())
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from toolkit.profile.profile import Profiled
-from toolkit.search.predict import predict
+from toolkit.costs.predict import predict
 from toolkit.specs.cost import CostTable
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from toolkit.search.budget import Excess, excesses
+from toolkit.costs.bounds import Excess, excesses
 from toolkit.specs.cost import PredictedCost
 from toolkit.specs.device import Budget
 from toolkit.specs.errors import InfeasibleError

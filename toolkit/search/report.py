@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from toolkit.search.budget import BOUNDS
+from toolkit.costs.bounds import BOUNDS
 from toolkit.search.search import Answer, Question
 from toolkit.specs.cost import Kind
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from toolkit.search.budget import Excess, merge
+from toolkit.costs.bounds import Excess, merge
 from toolkit.search.methods import PAPER_CANDIDATES, Method, choose
-from toolkit.search.predict import predict
-from toolkit.search.tables import find_table, load_table
+from toolkit.costs.predict import predict
+from toolkit.costs.tables import find_table, load_table
 from toolkit.specs.cost import CostTable
 from toolkit.specs.device import load_profile
 from toolkit.specs.errors import UserError

@@ -25,6 +25,8 @@ from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.space import SearchSpace
 
 Kind = Literal["measured", "interpolated", "modelled"]
+WEAKNESS: dict[Kind, int] = {"measured": 0, "interpolated": 1, "modelled": 2}
+"""A figure is of the weakest kind among those behind it."""
 MAX_VARIATION = 0.05
 """Coefficient of variation above which a measurement is taken again."""
 

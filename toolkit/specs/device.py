@@ -37,7 +37,7 @@ class Budget(Part):
     max_latency_ms: float | None = Field(None, gt=0)
     max_core_share: float | None = Field(None, gt=0, le=64)
     max_memory_mb: float | None = Field(None, gt=0)
-    max_file_mb: float | None = Field(None, gt=0)
+    max_size_mb: float | None = Field(None, gt=0)
     max_params: int | None = Field(None, gt=0)
     min_params: int | None = Field(None, ge=0)
     max_macs: int | None = Field(None, gt=0)

@@ -173,28 +173,48 @@ class SearchSpace(Part):
         self, subnet: Subnet, front_end: FrontEndSpec, label_count: int, mode: Mode = "clip"
     ) -> tuple[Layer, ...]:
         """The subnet as plain descriptions, in the order they run (front end left out in `frames` mode)."""
-        frames, bins = mode_frames(front_end, mode), front_end.mel_bins
-        layers = [Layer(operator="scale", channels_in=1, channels_out=1, frames=frames, bins=bins, mode=mode)]
-        if mode != "frames":
-            front = {"channels_in": 1, "channels_out": 1, "frames": frames, "bins": bins}
-            layers.insert(0, Layer(operator="front_end", mode=mode, **front))
-        channels = 1
-        blocks = ((self.base_width,) * CONVOLUTIONS_PER_BLOCK, *subnet.blocks)
-        for number, block in enumerate(blocks):
+        layers, channels = list(self.opening(front_end, mode)), self.base_width
+        for number, block in enumerate(subnet.blocks, start=1):
             for width in block:
-                conv = {"channels_in": channels, "channels_out": width, "frames": frames, "bins": bins}
-                layers.append(Layer(operator="conv2d", kernel=KERNEL, mode=mode, **conv))
+                layers.append(self.convolution(number, channels, width, front_end, mode))
                 channels = width
-            shape = {"channels_in": channels, "channels_out": channels, "frames": frames, "bins": bins}
-            if number < len(blocks) - 1:
-                layers.append(Layer(operator="avg_pool2d", kernel=2, stride=2, mode=mode, **shape))
-                frames, bins = frames // 2, bins // 2
-            else:
-                layers.append(Layer(operator="global_pool", mode=mode, **shape))
-        for units_in, units_out in ((channels, self.hidden_units), (self.hidden_units, label_count)):
-            linear = {"channels_in": units_in, "channels_out": units_out, "frames": 1, "bins": 1}
-            layers.append(Layer(operator="linear", mode=mode, **linear))
+            layers += self.closing(number, channels, front_end, label_count, mode)
         return tuple(layers)
+
+    def opening(self, front_end: FrontEndSpec, mode: Mode) -> tuple[Layer, ...]:
+        """What stands before the first dynamic block, the same for all subnets."""
+        frames, bins = mode_frames(front_end, mode), front_end.mel_bins
+        one = {"channels_in": 1, "channels_out": 1, "frames": frames, "bins": bins}
+        layers = [Layer(operator="front_end", mode=mode, **one)] if mode != "frames" else []
+        layers.append(Layer(operator="scale", mode=mode, **one))
+        for channels in (1, self.base_width):
+            layers.append(self.convolution(0, channels, self.base_width, front_end, mode))
+        return (*layers, *self.closing(0, self.base_width, front_end, 1, mode))
+
+    def convolution(
+        self, block: int, channels_in: int, channels_out: int, front_end: FrontEndSpec, mode: Mode
+    ) -> Layer:
+        """A convolution of a block; 0 is the static one, dynamic blocks count from 1."""
+        frames, bins = mode_frames(front_end, mode) >> block, front_end.mel_bins >> block
+        channels = {"channels_in": channels_in, "channels_out": channels_out}
+        return Layer(operator="conv2d", kernel=KERNEL, frames=frames, bins=bins, mode=mode, **channels)
+
+    def closing(
+        self, block: int, channels: int, front_end: FrontEndSpec, label_count: int, mode: Mode
+    ) -> tuple[Layer, ...]:
+        """What follows the last convolution of a block; behind the last block, all to the scores."""
+        frames, bins = mode_frames(front_end, mode) >> block, front_end.mel_bins >> block
+        shape = {"channels_in": channels, "channels_out": channels, "frames": frames, "bins": bins}
+        if block < len(self.choices):
+            return (Layer(operator="avg_pool2d", kernel=2, stride=2, mode=mode, **shape),)
+        ways = ((channels, self.hidden_units), (self.hidden_units, label_count))
+        return (
+            Layer(operator="global_pool", mode=mode, **shape),
+            *(
+                Layer(operator="linear", channels_in=units_in, channels_out=units_out, frames=1, bins=1, mode=mode)
+                for units_in, units_out in ways
+            ),
+        )
 
     def all_layers(self, front_end: FrontEndSpec, label_count: int, mode: Mode = "clip") -> tuple[Layer, ...]:
         """Each different layer of the whole space once: the rows of a cost table."""

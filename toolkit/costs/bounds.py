@@ -71,7 +71,7 @@ BOUNDS = (
     Bound("max_latency_ms", "latency", lambda cost: cost.latency_ms.value, _milliseconds),
     Bound("max_core_share", "share of one core", _core_share, _percent),
     Bound("max_memory_mb", "memory", lambda cost: cost.memory_mb.value, _megabytes),
-    Bound("max_file_mb", "file", lambda cost: cost.file_mb.value, _megabytes),
+    Bound("max_size_mb", "file", lambda cost: cost.file_mb.value, _megabytes),
     Bound("max_params", "parameters", lambda cost: cost.params, _millions),
     Bound("min_params", "parameters", lambda cost: cost.params, _millions),
     Bound("max_macs", "MACs", lambda cost: cost.macs, _millions),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.search.budget import BOUNDS, excesses, merge
+from toolkit.costs.bounds import BOUNDS, excesses, merge
 from toolkit.specs.cost import Figure, PredictedCost
 from toolkit.specs.device import Budget
 from toolkit.specs.errors import UserError

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.costs.invented import invented_table, save_table
 from tests.fakes import fake_run
-from tests.search.invented import invented_table, save_table
-from toolkit.search.tables import find_table, load_table
+from toolkit.costs.tables import find_table, load_table
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.run import Run
 

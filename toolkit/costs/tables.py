@@ -1,6 +1,6 @@
 """Finding the cost table that fits a Run among those that `profile` wrote and those that are shipped.
 
-Measured tables before modelled ones, then the newest. Proved by tests/search/test_tables.py.
+Measured tables before modelled ones, then the newest. Proved by tests/costs/test_tables.py.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from toolkit.search.predict import WEAKNESS, check_table, differences, profile_command
-from toolkit.specs.cost import CostTable
+from toolkit.specs.cost import WEAKNESS, CostKey, CostTable
 from toolkit.specs.errors import MismatchError, UserError
+from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
 from toolkit.specs.run import RunManifest
 from toolkit.specs.runtime import Precision
+from toolkit.specs.space import SearchSpace
 
 RUNTIME = "tflite"
 
@@ -76,3 +77,34 @@ def _rank(entry: tuple[Path, CostTable], places: list[Path]) -> tuple[int, int, 
     path, table = entry
     weakest = max((WEAKNESS[kind] for kind in table.kinds), default=len(WEAKNESS))
     return weakest, places.index(path.parent), -path.stat().st_mtime, path.name
+
+
+def check_table(key: CostKey, space: SearchSpace, front_end: FrontEndSpec, label_count: int) -> None:
+    """Raise MismatchError unless the table's rows are layers of this space, front end and label count."""
+    if found := differences(key, space, front_end, label_count):
+        raise MismatchError(
+            f"the table of {key.device} ({key.mode}, {key.precision}) was made for {'; '.join(found)}. "
+            f"Make one for this Run: {profile_command(key.device)}"
+        )
+
+
+def differences(key: CostKey, space: SearchSpace, front_end: FrontEndSpec, label_count: int) -> list[str]:
+    """What a table was made for, where that is not what is asked; empty when they belong together."""
+    found = []
+    if key.space != space:
+        found.append(f"space {_space(key.space)}, not {_space(space)}")
+    if key.front_end != front_end.fingerprint:
+        found.append(f"front end {key.front_end}, not {front_end.fingerprint}")
+    if key.label_count != label_count:
+        found.append(f"{key.label_count} labels, not {label_count}")
+    return found
+
+
+def profile_command(device: str, options: str = "") -> str:
+    """The command that makes a device's tables; `host`, any machine, cannot be modelled but measured only."""
+    target = " --target local" if device == "host" else ""
+    return f"python -m toolkit.profile --device {device}{target}{options}"
+
+
+def _space(space: SearchSpace) -> str:
+    return f"{space.name} at base width {space.base_width}"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.costs.invented import invented_row, invented_table
 from tests.fakes import fake_run
-from tests.search.invented import invented_row, invented_table
-from toolkit.search.predict import predict
+from toolkit.costs.predict import predict
 from toolkit.specs.cost import CostRow, CostTable
 from toolkit.specs.errors import MismatchError
 from toolkit.specs.front_end import FrontEndSpec

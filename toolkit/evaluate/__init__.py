@@ -1,0 +1,1 @@
+"""True evaluations of subnets on recordings, shared prefixes computed once, kept in the Run."""

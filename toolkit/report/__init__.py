@@ -1,0 +1,1 @@
+"""One page of what search, profile, export and verify wrote: a self-contained HTML file."""
