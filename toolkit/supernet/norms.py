@@ -1,12 +1,13 @@
-"""Batch-norm statistics of every subnet, and one walk through many subnets that computes shared prefixes once.
+"""Batch-norm statistics of every subnet, and one walk through many subnets that computes once what they share.
 
-A statistic belongs to a path (the subnet id up to one convolution), so subnets with a common prefix share it.
+A statistic belongs to a path (the subnet id up to one convolution), so subnets with a common prefix share it. Layers
+with the same input share even more: a narrow one gives the first channels of a wide one, statistics included.
 Proved by tests/supernet/test_norms.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from toolkit.specs.errors import UserError
 from toolkit.specs.space import Subnet
-from toolkit.supernet.supernet import NORM_EPSILON, Normalizer, Step, Supernet, steps
+from toolkit.supernet.supernet import NORM_EPSILON, Normalizer, Step, Supernet, steps, widest_after
 
 Moments = tuple[Tensor, Tensor]
 """Mean and variance of each channel, [C] each."""
@@ -47,6 +48,7 @@ def recalibrate(net: Supernet, log_mel: Tensor, subnets: Iterable[Subnet]) -> St
 
     Source: Yu and Huang, Universally Slimmable Networks (2019): statistics are computed anew for each subnet.
     """
+    wanted = tuple(subnets)
     moments: dict[str, Moments] = {}
 
     def measure(x: Tensor, weight: Tensor, bias: Tensor, path: str) -> Tensor:
@@ -54,8 +56,15 @@ def recalibrate(net: Supernet, log_mel: Tensor, subnets: Iterable[Subnet]) -> St
         moments[path] = (mean, variance)
         return functional.batch_norm(x, mean, variance, weight, bias, eps=NORM_EPSILON)
 
-    for _ in walk(net, log_mel, subnets, measure):
+    for _ in walk(net, log_mel, wanted, measure, lambda x: x):
         pass
+    ways = [steps(subnet) for subnet in wanted]
+    widest = widest_after(ways)
+    for way in ways:
+        for before, step in zip((None, *way), way, strict=False):
+            if step.path not in moments:
+                mean, variance = moments[widest[before].path]
+                moments[step.path] = (mean[: step.width].clone(), variance[: step.width].clone())
     return StoredNorms(moments)
 
 
@@ -66,21 +75,48 @@ def walk(
     normalize: Normalizer,
     finish: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[tuple[Subnet, Tensor]]:
-    """Logits [B, L] of each subnet on one batch; feature maps of the prefix shared with the subnet before are kept.
+    """Logits [B, L] of each different subnet on one batch; what subnets share is computed once.
 
-    `finish` makes something else of the last feature map [B, C, T, F].
+    They share the layers of a common prefix and the layer behind it, which runs at the greatest width that any of them
+    gives it. So they come in the order of a walk through their tree, depth first: feature maps of one path are kept.
+
+    Args:
+        net: is in evaluation mode afterwards.
+        log_mel: [B, 1, T, F].
+        subnets: in any order.
+        normalize: is asked for the widest of the layers with one input only.
+        finish: makes something else than logits of the last feature map [B, C, T, F].
     """
     finish = finish or net.classify
     net.eval()
+    ways = {subnet: steps(subnet) for subnet in subnets}
+    if ways:
+        with torch.no_grad():
+            stem = net.stem(log_mel.to(net.input_norm_weight.device), normalize)
+        yield from _walk(net, stem, ways, 0, normalize, finish)
+
+
+def _walk(
+    net: Supernet,
+    x: Tensor,
+    ways: Mapping[Subnet, Sequence[Step]],
+    depth: int,
+    normalize: Normalizer,
+    finish: Callable[[Tensor], Tensor],
+) -> Iterator[tuple[Subnet, Tensor]]:
+    """The subnets whose ways are the same before `depth`, where the feature map is `x`."""
+    branches: dict[Step, dict[Subnet, Sequence[Step]]] = {}
+    for subnet, way in ways.items():
+        branches.setdefault(way[depth], {})[subnet] = way
     with torch.no_grad():
-        stem = net.stem(log_mel.to(net.input_norm_weight.device), normalize)
-        done: list[tuple[Step, Tensor]] = []
-        for subnet in subnets:
-            wanted = steps(subnet)
-            shared = 0
-            while shared < min(len(done), len(wanted)) and done[shared][0] == wanted[shared]:
-                shared += 1
-            del done[shared:]
-            for step in wanted[shared:]:
-                done.append((step, net.run(step, done[-1][1] if done else stem, normalize)))
-            yield subnet, finish(done[-1][1])
+        wide = net.convolve(max(branches, key=lambda step: step.width), x, normalize)
+    for step, branch in branches.items():
+        with torch.no_grad():
+            after = net.leave(step, wide[:, : step.width])
+        subnet, way = next(iter(branch.items()))
+        if depth + 1 < len(way):
+            yield from _walk(net, after, branch, depth + 1, normalize, finish)
+        else:  # no other one has this last step, which tells the whole way
+            with torch.no_grad():
+                finished = finish(after)
+            yield subnet, finished

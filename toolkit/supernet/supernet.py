@@ -7,7 +7,7 @@ Axis letters: B batch, C channels, T frames, F mel bins. Proved by tests/superne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -125,10 +125,7 @@ class Supernet(nn.Module):
         gradients are as from one by one, but dropout in a shared layer is drawn once. `stem` may be a compiled one.
         """
         ways = [steps(subnet) for subnet in subnets]
-        widest: dict[Step | None, Step] = {}
-        for way in ways:
-            for before, step in zip((None, *way), way, strict=False):
-                widest[before] = max(widest.get(before, step), step, key=lambda one: one.width)
+        widest = widest_after(ways)
         maps: dict[Step | None, Tensor] = {None: (stem or self.stem)(log_mel, normalize)}
         wide: dict[Step | None, Tensor] = {}
         for way in ways:
@@ -178,6 +175,18 @@ def steps(subnet: Subnet) -> tuple[Step, ...]:
         for layer, width in enumerate(widths)
         for last in [layer == len(widths) - 1]
     )
+
+
+def widest_after(ways: Iterable[Sequence[Step]]) -> dict[Step | None, Step]:
+    """For each step of some ways, and for None, which is before their first: the widest of those that come next.
+
+    One convolution serves them all: the narrower ones are its first channels, norm included.
+    """
+    widest: dict[Step | None, Step] = {}
+    for way in ways:
+        for before, step in zip((None, *way), way, strict=False):
+            widest[before] = max(widest.get(before, step), step, key=lambda one: one.width)
+    return widest
 
 
 def stem_steps(space: SearchSpace) -> tuple[Step, ...]:
