@@ -73,7 +73,8 @@ class Ear(
                 number++
             }
             val heardS = heard.toDouble() / sampleRateHz
-            moments += Moment(heardS, NONE, NONE, manifest.frontEnd.melBins, emptySet(), decoder.flush(), cost())
+            val ended = decoder.flush()
+            moments += Moment(heardS, NONE, NONE, manifest.frontEnd.melBins, emptySet(), emptySet(), ended, cost())
             moments
         }
 
@@ -97,13 +98,15 @@ class Ear(
         val decision = Decision(end, minOf(heard, end), given.copyOf())
         val before = decoder.soundingLabels
         val ended = decoder.push(decision)
+        val sounding = decoder.soundingLabels
         charge()
         return Moment(
             decision.heard.toDouble() / sampleRateHz,
             decision.scores,
             picture?.let { outputs.getValue(it).copyOf() } ?: NONE,
             manifest.frontEnd.melBins,
-            decoder.soundingLabels - before,
+            sounding - before,
+            sounding,
             ended,
             cost(),
         )

@@ -25,7 +25,8 @@ data class Cost(
  * One decision.
  *
  * [scores] has one number a label and [logMel] the chunk's picture, frame after frame of [melBins] numbers in dB; both
- * are empty in the last moment of a stream, which only ends events, and [logMel] where the model gives none.
+ * are empty in the last moment of a stream, which only ends events, and [logMel] where the model gives none. [sounding]
+ * are the labels that are heard after it; one may go from there without an event, a flicker in one window alone.
  */
 class Moment(
     val heardS: Double,
@@ -33,6 +34,7 @@ class Moment(
     val logMel: FloatArray,
     val melBins: Int,
     val began: Set<String>,
+    val sounding: Set<String>,
     val ended: List<Event>,
     val cost: Cost,
 )
