@@ -7,13 +7,19 @@
     imprints.safetensors  what the hidden layer makes of each label, for labels that are added later (optional)
     MODEL_CARD.md, CREDITS.csv
 
+A search adds (all optional, and no part of the Run's hash):
+
+    evaluations/                   what subnets score, see `toolkit.specs.evaluation`
+    searched.jsonl                 as subnets.jsonl, behind a line that names the weights
+    searched-norms.safetensors     as norms.safetensors
+
 Proved by tests/specs/test_run.py.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -30,6 +36,7 @@ from toolkit.specs.space import SearchSpace, Subnet
 Range = tuple[float, float]
 WEIGHTS, NORMS, SUBNETS, MANIFEST = "weights.safetensors", "norms.safetensors", "subnets.jsonl", "run.json"
 CARD, CREDITS, IMPRINTS = "MODEL_CARD.md", "CREDITS.csv", "imprints.safetensors"
+SEARCHED, SEARCHED_NORMS = "searched.jsonl", "searched-norms.safetensors"
 
 
 class LabelDecision(Part):
@@ -114,11 +121,31 @@ class RunManifest(Record):
         return self
 
 
-class Run:
-    """A Run folder opened for reading."""
+class SearchedHead(Record):
+    """First line of the subnets that were searched later."""
 
-    def __init__(self, folder: Path, manifest: RunManifest, results: dict[str, SubnetResult]) -> None:
-        self.folder, self.manifest, self.results = folder, manifest, results
+    weights: str
+    """SHA-256 of the weights; lines of other weights, of a training before, count as none."""
+
+
+class Run:
+    """A Run folder opened for reading.
+
+    Args:
+        folder: where it lies.
+        manifest: its text.
+        results: of each subnet by id, those that were searched later last.
+        searched: which these are.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: RunManifest,
+        results: dict[str, SubnetResult],
+        searched: frozenset[str] = frozenset(),
+    ) -> None:
+        self.folder, self.manifest, self.results, self.searched = folder, manifest, results, searched
 
     @classmethod
     def open(cls, folder: Path | None = None) -> Run:
@@ -134,18 +161,10 @@ class Run:
         for name in (WEIGHTS, NORMS, *manifest.sha256):
             if not (folder / name).is_file():
                 raise UserError(f"{folder / name} is missing: the Run is not whole. Train it again or copy it anew.")
-        lines = read_text(folder / SUBNETS).splitlines()
-        results = [
-            SubnetResult.from_text(line, origin=f"{folder / SUBNETS} line {number}")
-            for number, line in enumerate(lines, start=1)
-        ]
-        for number, result in enumerate(results, start=1):
-            if (found := len(result.thresholds)) != (expected := len(manifest.labels)):
-                raise UserError(
-                    f"{folder / SUBNETS} line {number} has {found} thresholds for {expected} labels. "
-                    "Train the Run again or copy it anew."
-                )
-        return cls(folder, manifest, {result.subnet: result for result in results})
+        trained = _read_results(folder / SUBNETS, read_text(folder / SUBNETS).splitlines(), manifest)
+        searched = _read_searched(folder, manifest)
+        later = {name: result for name, result in searched.items() if name not in trained}
+        return cls(folder, manifest, trained | later, frozenset(later))
 
     @property
     def hash(self) -> str:
@@ -177,6 +196,43 @@ class Run:
                 )
 
 
+def _read_results(path: Path, lines: Sequence[str], manifest: RunManifest, first: int = 1) -> dict[str, SubnetResult]:
+    """Results by subnet id, each with a threshold for each label."""
+    results = {}
+    for number, line in enumerate(lines, start=first):
+        result = SubnetResult.from_text(line, origin=f"{path} line {number}")
+        if (found := len(result.thresholds)) != (expected := len(manifest.labels)):
+            raise UserError(
+                f"{path} line {number} has {found} thresholds for {expected} labels. "
+                "Train the Run again or copy it anew."
+            )
+        results[result.subnet] = result
+    return results
+
+
+def _read_searched(folder: Path, manifest: RunManifest) -> dict[str, SubnetResult]:
+    """Results of the subnets that were searched later, if any were, of these weights."""
+    path = folder / SEARCHED
+    if not path.is_file():
+        return {}
+    head, *lines = read_text(path).splitlines() or [""]
+    if SearchedHead.from_text(head, origin=f"{path} line 1").weights != manifest.sha256[WEIGHTS]:
+        return {}
+    if not (folder / SEARCHED_NORMS).is_file():
+        raise UserError(f"{folder / SEARCHED_NORMS} is missing, which belongs to {SEARCHED}. Copy the Run anew.")
+    return _read_results(path, lines, manifest, first=2)
+
+
+def write_searched(run: Run, results: Iterable[SubnetResult]) -> None:
+    """Write the lines of the subnets that were searched later; their norms must stand there already."""
+    head = SearchedHead(weights=run.manifest.sha256[WEIGHTS])
+    write_text(run.folder / SEARCHED, head.model_dump_json() + "\n" + _lines(results))
+
+
 def write_results(path: Path, results: Iterable[SubnetResult]) -> None:
     """One JSON line for each subnet."""
-    write_text(path, "".join(json.dumps(result.model_dump(mode="json")) + "\n" for result in results))
+    write_text(path, _lines(results))
+
+
+def _lines(results: Iterable[SubnetResult]) -> str:
+    return "".join(json.dumps(result.model_dump(mode="json")) + "\n" for result in results)

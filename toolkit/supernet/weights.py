@@ -5,6 +5,7 @@ Proved by tests/supernet/test_weights.py.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor
 
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.files import new_file
-from toolkit.specs.run import NORMS, WEIGHTS, Run
-from toolkit.supernet.norms import StoredNorms
-from toolkit.supernet.supernet import Supernet
+from toolkit.specs.run import NORMS, SEARCHED_NORMS, WEIGHTS, Run
+from toolkit.specs.space import Subnet
+from toolkit.supernet.norms import Moments, StoredNorms
+from toolkit.supernet.supernet import Supernet, steps
 
 
 def round_to_half(net: Supernet) -> None:
@@ -30,17 +32,34 @@ def save_weights(folder: Path, net: Supernet, norms: StoredNorms) -> None:
     """Write both files of a Run; an OSError says why one cannot be written, which safetensors' own writer does not."""
     with new_file(folder / WEIGHTS) as path:
         path.write_bytes(save({name: value.half().contiguous() for name, value in net.state_dict().items()}))
-    moments = {
-        f"{path}:{kind}": value.contiguous()
-        for path, pair in norms.moments.items()
+    save_moments(folder / NORMS, norms.moments)
+
+
+def save_moments(path: Path, moments: Mapping[str, Moments]) -> None:
+    """Write statistics by path, whole or not at all."""
+    tensors = {
+        f"{place}:{kind}": value.cpu().contiguous()
+        for place, pair in moments.items()
         for kind, value in zip(("mean", "variance"), pair, strict=True)
     }
-    with new_file(folder / NORMS) as path:
-        path.write_bytes(save(moments))
+    with new_file(path) as file:
+        file.write_bytes(save(tensors))
+
+
+def load_moments(path: Path) -> dict[str, Moments]:
+    """Statistics by path; raises UserError when the file is damaged."""
+    tensors = _read(path)
+    try:
+        return {
+            place: (tensors[f"{place}:mean"], tensors[f"{place}:variance"])
+            for place in dict.fromkeys(name.rpartition(":")[0] for name in tensors)
+        }
+    except KeyError as error:
+        raise UserError(f"{path} is damaged ({error} is missing). Copy the Run anew or train it again.") from None
 
 
 def load_weights(run: Run) -> tuple[Supernet, StoredNorms]:
-    """The Run's supernet, in evaluation mode, and its norms.
+    """The Run's supernet, in evaluation mode, and its norms, those of subnets that were searched later among them.
 
     Raises:
         UserError: a file is damaged.
@@ -59,9 +78,12 @@ def load_weights(run: Run) -> tuple[Supernet, StoredNorms]:
             f"{expected.get(wrong)}. The Run's files do not belong together; copy it anew."
         )
     net.load_state_dict(weights)
-    norms = _read(run.folder / NORMS)
-    paths = {name.rpartition(":")[0] for name in norms}
-    return net.eval(), StoredNorms({path: (norms[f"{path}:mean"], norms[f"{path}:variance"]) for path in paths})
+    norms = load_moments(run.folder / NORMS)
+    if run.searched:
+        later = load_moments(run.folder / SEARCHED_NORMS)
+        paths = {step.path for name in run.searched for step in steps(Subnet.parse(name))}
+        norms = {path: later[path] for path in paths & later.keys()} | norms
+    return net.eval(), StoredNorms(norms)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
