@@ -157,10 +157,10 @@ def test_a_fresh_clone_searches_with_a_devices_name_alone(
         assert done.exit_code == 0, done.output
         answer = json.loads(done.stdout)
         assert Path(answer["path"]).is_file()
-        assert answer["pick"]["run_hash"] == run.hash
+        assert answer["answers"][0]["pick"]["run_hash"] == run.hash
         assert 0 < answer["inside_budget"] < answer["subnets"] == 128
         assert (DEVICES / "tables") in Path(answer["table"]["path"]).parents
-        picked[device] = answer["pick"]["subnet"]
+        picked[device] = answer["answers"][0]["pick"]["subnet"]
     assert set(picked.values()) != {run.manifest.space.largest.id}
 
 

@@ -26,7 +26,7 @@ def test_measured_before_modelled(run: Run, tmp_path: Path) -> None:
     measured = save_table(invented_table(run, kind="measured"), tmp_path / "shipped")
     modelled = save_table(invented_table(run), tmp_path / "own")
     os.utime(measured, (1, 1))
-    path, table = find_table("rpi4", "stream", "int8", run.manifest, [tmp_path / "own", tmp_path / "shipped"])
+    path, table = find_table("rpi4", "tflite", "stream", "int8", run.manifest, [tmp_path / "own", tmp_path / "shipped"])
     assert path == measured != modelled
     assert table.kinds == ("measured",)
 
@@ -39,9 +39,9 @@ def test_own_before_shipped_and_new_before_old(run: Run, tmp_path: Path) -> None
     newer = save_table(invented_table(run, runtime_base_bytes=5), own)
     os.utime(older, (2_000, 2_000))
     os.utime(newer, (3_000, 3_000))
-    assert find_table("rpi4", "stream", "int8", run.manifest, [own, shipped])[0] == newer
+    assert find_table("rpi4", "tflite", "stream", "int8", run.manifest, [own, shipped])[0] == newer
     os.utime(newer, (1_000, 1_000))
-    assert find_table("rpi4", "stream", "int8", run.manifest, [own, shipped])[0] == older
+    assert find_table("rpi4", "tflite", "stream", "int8", run.manifest, [own, shipped])[0] == older
 
 
 def test_tables_of_others_are_left_alone(run: Run, tmp_path: Path) -> None:
@@ -49,34 +49,38 @@ def test_tables_of_others_are_left_alone(run: Run, tmp_path: Path) -> None:
     good = save_table(invented_table(run), tmp_path)
     for name in ("rpi4-tflite-int8-clip-0.jsonl", "rpi4-tflite-fp32-stream-0.jsonl", "rpi-tflite-int8-stream-0.jsonl"):
         (tmp_path / name).write_text("no table")
-    assert find_table("rpi4", "stream", "int8", run.manifest, [tmp_path])[0] == good
+    assert find_table("rpi4", "tflite", "stream", "int8", run.manifest, [tmp_path])[0] == good
 
 
 def test_no_table_names_the_command(run: Run, tmp_path: Path) -> None:
     """Without a table the line says how to make one."""
     with pytest.raises(UserError, match=r"python -m toolkit\.profile --device rpi4 --mode clip --precision fp32"):
-        find_table("rpi4", "clip", "fp32", run.manifest, [tmp_path / "missing"], " --mode clip --precision fp32")
+        find_table(
+            "rpi4", "tflite", "clip", "fp32", run.manifest, [tmp_path / "missing"], " --mode clip --precision fp32"
+        )
 
 
 def test_tables_of_another_run_are_no_tables(run: Run, tmp_path: Path) -> None:
     """Where all tables are for other labels, the line says what they are for."""
     save_table(invented_table(run, label_count=9), tmp_path)
     with pytest.raises(MismatchError, match="9 labels, not 4"):
-        find_table("rpi4", "stream", "int8", run.manifest, [tmp_path])
+        find_table("rpi4", "tflite", "stream", "int8", run.manifest, [tmp_path])
 
 
 def test_a_fitting_table_is_found_among_others(run: Run, tmp_path: Path) -> None:
     """A table for another label count beside the right one is passed over."""
     save_table(invented_table(run, label_count=9, kind="measured"), tmp_path)
     right = save_table(invented_table(run), tmp_path)
-    assert find_table("rpi4", "stream", "int8", run.manifest, [tmp_path])[0] == right
+    assert find_table("rpi4", "tflite", "stream", "int8", run.manifest, [tmp_path])[0] == right
 
 
-@pytest.mark.parametrize("wrong", [{"device": "rpi5"}, {"mode": "clip"}, {"precision": "fp32"}])
+@pytest.mark.parametrize(
+    "wrong", [{"device": "rpi5"}, {"runtime": "executorch"}, {"mode": "clip"}, {"precision": "fp32"}]
+)
 def test_a_named_table_must_be_the_right_one(run: Run, tmp_path: Path, wrong: dict[str, Any]) -> None:
     """`--table` of another device, mode or precision is refused, never used in its place."""
     path = save_table(invented_table(run), tmp_path)
-    right: dict[str, Any] = {"device": "rpi4", "mode": "stream", "precision": "int8"}
+    right: dict[str, Any] = {"device": "rpi4", "runtime": "tflite", "mode": "stream", "precision": "int8"}
     assert load_table(path, **right, run=run.manifest).key.device == "rpi4"
     with pytest.raises(MismatchError, match=f"not {next(iter(wrong.values()))}"):
         load_table(path, **(right | wrong), run=run.manifest)

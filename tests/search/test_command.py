@@ -24,7 +24,7 @@ def test_the_answer_in_words(place: Place) -> None:
     """The screen shows every figure, how it is known, the budget, the next larger subnet, the Pick and what to type."""
     result = run_verb("--device", "board", *place.arguments)
     assert result.exit_code == 0, result.output
-    (path,) = (place.out / "picks").iterdir()
+    (path,) = (place.out / "picks").glob("*.json")
     pick = Pick.load(path)
     for words in (
         pick.subnet,
@@ -39,7 +39,7 @@ def test_the_answer_in_words(place: Place) -> None:
 
 def test_the_answer_as_json(place: Place) -> None:
     """`--json` prints one document with the Pick as it lies on disk."""
-    document = json.loads(run_verb("--device", "board", "--json", *place.arguments).stdout)
+    (document,) = json.loads(run_verb("--device", "board", "--json", *place.arguments).stdout)["answers"]
     assert document["pick"] == json.loads(Path(document["path"]).read_text())
     assert document["table"]["rows"] == ["modelled"]
     assert document["error_band"] == "not validated"
@@ -49,12 +49,11 @@ def test_the_answer_as_json(place: Place) -> None:
 
 def test_counts_are_read_in_millions(place: Place) -> None:
     """`0.05M`, `50k` and `50_000` mean the same bound."""
-    budgets = [
-        json.loads(run_verb("--device", "board", "--json", "--max-params", text, *place.arguments).stdout)["pick"][
-            "budget"
-        ]
-        for text in ("0.05M", "50k", "50_000")
+    of_board = ("--device", "board", "--json", *place.arguments)
+    answers = [
+        json.loads(run_verb(*of_board, "--max-params", text).stdout)["answers"] for text in ("0.05M", "50k", "50_000")
     ]
+    budgets = [answer["pick"]["budget"] for (answer,) in answers]
     assert [budget["max_params"] for budget in budgets] == [50_000] * 3
 
 
@@ -77,6 +76,11 @@ def test_an_infeasible_budget_exits_3(place: Place) -> None:
         ("--max-params", "-1M"),
         ("--max-params", "1.8MB"),
         ("--max-params", "nan"),
+        ("--max-params", "1.8"),
+        ("--params", "50k", "--tolerance", "50k"),
+        ("--params", "50k", "--max-params", "60k"),
+        ("--tolerance", "10k"),
+        ("--params", "nan", "--tolerance", "10k"),
         ("--max-params", "1", "--min-params", "2"),
         ("--max-core-share", "65"),
         ("--candidates", "0"),

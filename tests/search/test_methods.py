@@ -1,123 +1,124 @@
-"""The search itself, on toys: integers for subnets' costs and scores, against brute force."""
+"""Which subnets each method scores: how many, which, and the same again with the same seed."""
 
 from __future__ import annotations
 
+import itertools
 import random
-import re
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.costs.bounds import excesses, merge
-from toolkit.search.methods import Method, choose
-from toolkit.specs.cost import Figure, PredictedCost
+from tests.search.toys import Judge, Toys, costs, problem_of, toys
+from toolkit.costs.bounds import shares
+from toolkit.costs.predict import Costs
+from toolkit.search.front import undominated
+from toolkit.search.methods import POPULATION, Problem, scored
 from toolkit.specs.device import Budget
-from toolkit.specs.errors import InfeasibleError
-from toolkit.specs.space import Subnet
+from toolkit.specs.space import Subnet, preset_space
 
-Toys = dict[Subnet, tuple[int, int, int]]
-"""Latency, parameters and score of each toy."""
-
-toys = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 50), st.integers(0, 5)), min_size=1, max_size=40).map(
-    lambda rows: {Subnet(blocks=((number,),)): row for number, row in enumerate(rows, start=1)}
-)
+LAYERWISE = preset_space("ew-layerwise", 16)
 
 
-def cost(latency: float, params: int) -> PredictedCost:
-    """A predicted cost where only latency and parameters differ."""
-    one = Figure(value=1.0, kind="modelled")
-    return PredictedCost(
-        latency_ms=Figure(value=float(latency), kind="modelled"),
-        core_share=None,
-        memory_mb=one,
-        file_mb=one,
-        params=params,
-        macs=1,
-    )
+def volume(subnets: Sequence[Subnet]) -> list[int]:
+    """A stand-in for parameters: products of neighbouring widths."""
+    flat = [[width for block in subnet.blocks for width in block] for subnet in subnets]
+    return [sum(a * b for a, b in itertools.pairwise(each)) for each in flat]
 
 
-def costs_of(toy: Toys) -> dict[Subnet, PredictedCost]:
-    """Predicted costs of the toys."""
-    return {subnet: cost(latency, params) for subnet, (latency, params, _) in toy.items()}
+def quality(subnets: Sequence[Subnet]) -> Mapping[Subnet, float]:
+    """A stand-in for mAP: wide last layers pay, wide first ones hardly, so that a front is there to be found."""
+    gain = (0.02, 0.03, 0.08, 0.12, 0.3, 0.45)
+    found = {}
+    for subnet in subnets:
+        flat = [width for block in subnet.blocks for width in block]
+        full = (32, 32, 64, 64, 128, 128)
+        found[subnet] = sum(part * (width / most) ** 0.5 for part, width, most in zip(gain, flat, full, strict=True))
+    return found
 
 
-@given(toy=toys, limit=st.integers(1, 50), params=st.integers(1, 50))
-def test_exhaustive_equals_brute_force(toy: Toys, limit: int, params: int) -> None:
-    """No subnet that keeps every bound scores better than the chosen one."""
-    inside = {s: v for s, v in toy.items() if v[0] <= limit and v[1] <= params}
-    budget = Budget(max_latency_ms=limit, max_params=params)
-    arguments = (costs_of(toy), lambda subnet: toy[subnet][2], budget)
-    if not inside:
-        with pytest.raises(InfeasibleError):
-            choose(*arguments, rng=random.Random(0))
-        return
-    choice = choose(*arguments, rng=random.Random(0))
-    assert choice.subnet in inside
-    assert toy[choice.subnet][2] == max(score for _, _, score in inside.values())
-    assert choice.compared == choice.inside == len(inside)
+def layerwise(budget: Budget) -> Problem:
+    """A search in a space that nobody goes through."""
+
+    def cost(subnets: Sequence[Subnet]) -> Costs:
+        volumes = volume(subnets)
+        return costs([each / 1000 for each in volumes], volumes)
+
+    rng = random.Random(0)
+    sample = tuple(dict.fromkeys(LAYERWISE.sample(rng) for _ in range(500)))
+    return Problem(LAYERWISE, sample, cost, quality, budget)
+
+
+@given(toy=toys, limit=st.integers(1, 50))
+def test_exhaustive_scores_everything_once(toy: Toys, limit: int) -> None:
+    """Every subnet is scored, also outside the budget, for the front shows what more would buy."""
+    judge = Judge(toy)
+    found = scored(problem_of(toy, Budget(max_latency_ms=limit), judge), "exhaustive", None, 0)
+    assert set(found) == set(toy)
+    assert judge.asked == list(toy)
 
 
 @given(toy=toys, candidates=st.integers(1, 30), seed=st.integers(0, 99))
-def test_random_compares_a_bounded_sample(toy: Toys, candidates: int, seed: int) -> None:
-    """At most p different subnets are evaluated, the best of them is kept, and the seed decides which."""
-    asked: list[Subnet] = []
+def test_random_scores_a_bounded_sample_inside(toy: Toys, candidates: int, seed: int) -> None:
+    """At most p different subnets inside the budget are evaluated, and the seed decides which."""
+    budget = Budget(max_latency_ms=25)
+    inside = {subnet for subnet, (latency, _, _) in toy.items() if latency <= 25}
+    judge = Judge(toy)
+    found = scored(problem_of(toy, budget, judge), "random", candidates, seed)
+    assert len(judge.asked) == len(set(judge.asked)) == len(found) == min(candidates, len(inside))
+    assert set(found) <= inside
+    assert scored(problem_of(toy, budget), "random", candidates, seed) == found
 
-    def score(subnet: Subnet) -> float:
-        asked.append(subnet)
-        return toy[subnet][2]
 
-    def once() -> Subnet:
-        rng, budget = random.Random(seed), Budget(max_latency_ms=50)
-        return choose(costs_of(toy), score, budget, method="random", candidates=candidates, rng=rng).subnet
-
-    first = once()
-    assert len(set(asked)) == min(candidates, len(toy))
-    assert toy[first][2] == max(toy[subnet][2] for subnet in asked)
-    assert once() == first
+def test_random_compares_the_papers_number() -> None:
+    """Unasked, 25 candidates are compared."""
+    toy: Toys = {Subnet(blocks=((number,),)): (1, 1, number % 5) for number in range(1, 100)}
+    assert len(scored(problem_of(toy, Budget()), "random", None, 0)) == 25
 
 
 def test_random_seeds_differ() -> None:
     """Another seed compares other subnets, so that repeated searches spread."""
-    toy: Toys = {Subnet(blocks=((number,),)): (1, 1, number) for number in range(1, 100)}
-    found = {
-        choose(
-            costs_of(toy), lambda s: toy[s][2], Budget(), method="random", candidates=3, rng=random.Random(seed)
-        ).subnet
-        for seed in range(20)
-    }
-    assert len(found) > 5
+    toy: Toys = {Subnet(blocks=((number,),)): (1, 1, 1) for number in range(1, 100)}
+    samples = {frozenset(scored(problem_of(toy, Budget()), "random", 3, seed)) for seed in range(20)}
+    assert len(samples) > 15
 
 
-@given(toy=toys, limit=st.integers(1, 49), method=st.sampled_from(["exhaustive", "random"]))
-def test_the_next_larger_stands_outside(toy: Toys, limit: int, method: Method) -> None:
-    """The next larger subnet has more parameters, breaks a bound, and no smaller one does both."""
-    budget = Budget(max_latency_ms=limit)
-    if all(latency > limit for latency, _, _ in toy.values()):
-        return
-    choice = choose(costs_of(toy), lambda s: toy[s][2], budget, method=method, candidates=3, rng=random.Random(0))
-    above = [params for latency, params, _ in toy.values() if latency > limit and params > toy[choice.subnet][1]]
-    if choice.next_larger is None:
-        assert not above
-    else:
-        larger, broken = choice.next_larger
-        assert toy[larger][1] == min(above)
-        assert [excess.bound.field for excess in broken] == ["max_latency_ms"]
+@pytest.mark.parametrize("limit_ms", [None, 12.0])
+def test_evolution_scores_so_many_inside_the_budget(limit_ms: float | None) -> None:
+    """It scores just as many subnets as it may, none twice and none outside the budget, the same with the same seed."""
+    problem = layerwise(Budget(max_latency_ms=limit_ms))
+    found = scored(problem, "evolution", 40, 3)
+    assert len(found) == 40
+    assert all(subnet in LAYERWISE for subnet in found)
+    assert not shares(problem.cost(list(found)), problem.budget).any()
+    assert scored(problem, "evolution", 40, 3) == found
+    assert list(scored(problem, "evolution", 40, 4)) != list(found)
 
 
-@given(toy=toys, latency=st.floats(0.01, 0.99), params=st.integers(51, 90))
-def test_the_advice_of_an_infeasible_search_works(toy: Toys, latency: float, params: int) -> None:
-    """The message names a subnet of the space, and the relaxed bounds that it advises let that subnet in."""
-    budget = Budget(max_latency_ms=latency, min_params=params)
-    with pytest.raises(InfeasibleError) as caught:
-        choose(costs_of(toy), lambda s: toy[s][2], budget, rng=random.Random(0))
-    message = str(caught.value)
-    named = re.search(r"closest, (\S+), breaks", message)
-    assert named
-    closest = Subnet.parse(named[1])
-    advice = {option.replace("-", "_"): text for option, text in re.findall(r"--(\S+) (\S+)", message)}
-    relaxed = merge(budget, {name: int(text) if "params" in name else float(text) for name, text in advice.items()})
-    assert set(advice) == {"max_latency_ms", "min_params"}
-    assert not excesses(costs_of(toy)[closest], relaxed)
-    worst = {s: max(excess.share for excess in excesses(each, budget)) for s, each in costs_of(toy).items()}
-    assert worst[closest] == min(worst.values())
+def test_evolution_starts_from_the_ends() -> None:
+    """The smallest and the largest subnet are in the first generation, which spans the front."""
+    found = list(scored(layerwise(Budget()), "evolution", POPULATION, 0))
+    assert {LAYERWISE.smallest, LAYERWISE.largest} <= set(found)
+
+
+def test_evolution_ends_where_nothing_is_inside() -> None:
+    """A budget that no subnet keeps ends the search without a score."""
+    assert scored(layerwise(Budget(max_latency_ms=0.001)), "evolution", 20, 0) == {}
+
+
+def test_evolution_finds_what_random_search_does_not() -> None:
+    """On a smooth toy most of random search's front is beaten by evolution's, in most of five seeds."""
+    wins = 0
+    for seed in range(5):
+        problem = layerwise(Budget())
+        fronts = []
+        for method in ("evolution", "random"):
+            found = scored(problem, method, 60, seed)
+            points = np.column_stack([-np.array(list(found.values())), problem.cost(list(found)).latency_ms])
+            fronts.append(points[undominated(points.tolist())])
+        both = undominated(np.concatenate(fronts).tolist())
+        kept = both[: len(fronts[0])].mean(), both[len(fronts[0]) :].mean()
+        wins += kept[0] > kept[1]
+    assert wins >= 3

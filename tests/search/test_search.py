@@ -11,7 +11,8 @@ from tests.costs.invented import write_profile
 from tests.search.conftest import Place
 from toolkit.costs.bounds import excesses
 from toolkit.costs.predict import predict
-from toolkit.search.search import Question, search
+from toolkit.search.search import Answer, Question
+from toolkit.search.search import search as search_all
 from toolkit.specs.cost import CostTable
 from toolkit.specs.device import Budget
 from toolkit.specs.errors import InfeasibleError, UserError
@@ -22,7 +23,16 @@ from toolkit.specs.run import Run
 @pytest.fixture
 def question(place: Place) -> Question:
     """The default search for the board."""
-    return Question(device="board", run=place.run, devices=place.devices, out=place.out)
+    return Question(("board",), run=place.run, devices=place.devices, out=place.out)
+
+
+def search(question: Question) -> Answer:
+    """The answer for the only device that is asked for."""
+    answers = search_all(question)
+    for reason in answers.infeasible.values():
+        raise InfeasibleError(reason)
+    (answer,) = answers.each
+    return answer
 
 
 def test_the_pick_is_the_best_subnet_inside_the_devices_budget(question: Question) -> None:
@@ -37,10 +47,10 @@ def test_the_pick_is_the_best_subnet_inside_the_devices_budget(question: Questio
         if not excesses(predict(answer.table, manifest.space, subnet, manifest.front_end, 4), budget)
     ]
     assert 0 < len(inside) < len(manifest.space), "the budget of this test binds"
-    assert answer.inside == answer.pick.candidates == len(inside)
+    assert answer.choice.inside == answer.pick.candidates == len(inside)
     assert answer.pick.mean_average_precision == max(inside)
-    assert answer.next_larger
-    assert answer.next_larger.breaks
+    assert answer.choice.next_larger
+    assert answer.choice.next_larger[1]
 
 
 def test_the_pick_on_disk_names_what_it_rests_on(question: Question) -> None:

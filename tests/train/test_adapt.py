@@ -364,7 +364,7 @@ def test_the_other_verbs_take_it(taught: Path, sounds: Path, tmp_path: Path, mon
         assert done.exit_code == 0, done.output
         answers.append(json.loads(done.stdout))
     bundle = answers[-1]["bundle"]
-    assert answers[1]["pick"]["run_hash"] == Run.open(taught).hash
+    assert answers[1]["answers"][0]["pick"]["run_hash"] == Run.open(taught).hash
     wav = sounds / "Doorbell" / "00.wav"
     heard = CliRunner().invoke(listen_verb, ["--bundle", bundle, "--wav", str(wav), "--json"])
     assert heard.exit_code == 0, heard.output

@@ -1,6 +1,6 @@
-"""A budget against a predicted cost: which bounds are broken and by how much. Not the search itself.
+"""A budget against predicted costs: which bounds are broken and by how much. Not the search itself.
 
-Proved by tests/search/test_budget.py.
+Axis letter: N candidates. Proved by tests/costs/test_bounds.py.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 from pydantic import ValidationError
 
-from toolkit.specs.cost import PredictedCost
+from toolkit.costs.predict import Costs, Numbers
+from toolkit.specs.cost import Figure, PredictedCost
 from toolkit.specs.device import Budget
 from toolkit.specs.errors import UserError
 
@@ -19,8 +21,9 @@ class Bound(NamedTuple):
     """One field of `Budget`: the figure it bounds, and how people read it."""
 
     field: str
+    name: str
+    """Of the figure, in `PredictedCost` and in `Costs`."""
     title: str
-    figure: Callable[[PredictedCost], float | None]
     text: Callable[[float], str]
 
     @property
@@ -32,6 +35,11 @@ class Bound(NamedTuple):
     def is_least(self) -> bool:
         """Whether it bounds from below."""
         return self.field.startswith("min_")
+
+    def figure(self, cost: PredictedCost) -> float | None:
+        """The figure of a cost; None where its mode has none."""
+        found: Figure | float | None = getattr(cost, self.name)
+        return found.value if isinstance(found, Figure) else found
 
 
 class Excess(NamedTuple):
@@ -63,18 +71,14 @@ def _millions(value: float) -> str:
     return f"{value / 1e6:.2f}M"
 
 
-def _core_share(cost: PredictedCost) -> float | None:
-    return cost.core_share.value if cost.core_share else None
-
-
 BOUNDS = (
-    Bound("max_latency_ms", "latency", lambda cost: cost.latency_ms.value, _milliseconds),
-    Bound("max_core_share", "share of one core", _core_share, _percent),
-    Bound("max_memory_mb", "memory", lambda cost: cost.memory_mb.value, _megabytes),
-    Bound("max_size_mb", "file", lambda cost: cost.file_mb.value, _megabytes),
-    Bound("max_params", "parameters", lambda cost: cost.params, _millions),
-    Bound("min_params", "parameters", lambda cost: cost.params, _millions),
-    Bound("max_macs", "MACs", lambda cost: cost.macs, _millions),
+    Bound("max_latency_ms", "latency_ms", "latency", _milliseconds),
+    Bound("max_core_share", "core_share", "share of one core", _percent),
+    Bound("max_memory_mb", "memory_mb", "memory", _megabytes),
+    Bound("max_size_mb", "file_mb", "file", _megabytes),
+    Bound("max_params", "params", "parameters", _millions),
+    Bound("min_params", "params", "parameters", _millions),
+    Bound("max_macs", "macs", "MACs", _millions),
 )
 
 
@@ -101,3 +105,14 @@ def excesses(cost: PredictedCost, budget: Budget) -> tuple[Excess, ...]:
         if limit is not None and found is not None and (found < limit if bound.is_least else found > limit):
             broken.append(Excess(bound, limit, found, abs(found - limit) / limit))
     return tuple(sorted(broken, key=lambda excess: -excess.share))
+
+
+def shares(costs: Costs, budget: Budget) -> Numbers:
+    """By which share of what is allowed each candidate breaks each of `BOUNDS` [N, bounds]; 0 where it keeps it."""
+    broken = np.zeros((len(costs), len(BOUNDS)))
+    for column, bound in enumerate(BOUNDS):
+        limit, found = getattr(budget, bound.field), getattr(costs, bound.name)
+        if limit and found is not None:
+            beyond = limit - found if bound.is_least else found - limit
+            broken[:, column] = np.maximum(beyond, 0) / limit
+    return broken

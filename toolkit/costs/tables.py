@@ -13,14 +13,18 @@ from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
 from toolkit.specs.run import RunManifest
-from toolkit.specs.runtime import Precision
+from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.space import SearchSpace
-
-RUNTIME = "tflite"
 
 
 def find_table(
-    device: str, mode: Mode, precision: Precision, run: RunManifest, folders: Iterable[Path], options: str = ""
+    device: str,
+    runtime: Runtime,
+    mode: Mode,
+    precision: Precision,
+    run: RunManifest,
+    folders: Iterable[Path],
+    options: str = "",
 ) -> tuple[Path, CostTable]:
     """The best table of a device for a Run, and its file.
 
@@ -32,12 +36,13 @@ def find_table(
         MismatchError: there are some, but for another space, front end or label count.
     """
     places = list(folders)
-    pattern = f"{device}-{RUNTIME}-{precision}-{mode}-*.jsonl"
+    pattern = f"{device}-{runtime}-{precision}-{mode}-*.jsonl"
     paths = [path for place in places for path in sorted(place.glob(pattern))]
     if not paths:
         where = " or ".join(str(place) for place in places)
         raise UserError(
-            f"no {precision} {mode} table of {device} in {where}. Make one: {profile_command(device, options)}"
+            f"no {runtime} {precision} {mode} table of {device} in {where}. "
+            f"Make one: {profile_command(device, options)}"
         )
     fitting, others = [], []
     for path in paths:
@@ -49,21 +54,23 @@ def find_table(
             fitting.append((path, table))
     if not fitting:
         raise MismatchError(
-            f"no {precision} {mode} table of {device} fits Run {run.name}: {others[-1]}. "
+            f"no {runtime} {precision} {mode} table of {device} fits Run {run.name}: {others[-1]}. "
             f"Make one for this Run: {profile_command(device, options)}"
         )
     return min(fitting, key=lambda entry: _rank(entry, places))
 
 
-def load_table(path: Path, device: str, mode: Mode, precision: Precision, run: RunManifest) -> CostTable:
+def load_table(
+    path: Path, device: str, runtime: Runtime, mode: Mode, precision: Precision, run: RunManifest
+) -> CostTable:
     """The table that somebody names.
 
     Raises:
         UserError: it cannot be read.
-        MismatchError: it is of another device, mode or precision, or does not fit the Run.
+        MismatchError: it is of another device, runtime, mode or precision, or does not fit the Run.
     """
     table = CostTable.load(path)
-    wanted = {"device": device, "mode": mode, "precision": precision}
+    wanted = {"device": device, "runtime": runtime, "mode": mode, "precision": precision}
     for name, value in wanted.items():
         if (found := getattr(table.key, name)) != value:
             raise MismatchError(

@@ -1,84 +1,127 @@
-"""Choosing among subnets whose costs are known: all inside the budget, or the paper's random few. No files, no device.
+"""Which subnets a search scores: all, the paper's random few, or those that evolution breeds. No files, no device.
 
-Each method looks at a subnet once at most, so it ends. Proved by tests/search/test_methods.py.
+Each method scores a bounded number of subnets, so it ends; costs are looked up and are free. What comes of the scores,
+the front and the pick, is `choose`'s. Proved by tests/search/test_methods.py.
 """
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
-from toolkit.costs.bounds import Excess, excesses
-from toolkit.specs.cost import PredictedCost
-from toolkit.specs.device import Budget
-from toolkit.specs.errors import InfeasibleError
-from toolkit.specs.space import Subnet
+import numpy as np
 
-Method = Literal["exhaustive", "random"]
+from toolkit.costs.bounds import shares
+from toolkit.costs.predict import Costs, Numbers
+from toolkit.search.genes import Genome
+from toolkit.specs.device import Budget
+from toolkit.specs.errors import UserError
+from toolkit.specs.space import SearchSpace, Subnet
+
+Method = Literal["exhaustive", "random", "evolution"]
+Scores = dict[Subnet, float]
 PAPER_CANDIDATES = 25
 """Source: Lin et al. (2023), section 2.4."""
+EVALUATIONS = 60
+"""Of evolution."""
+POPULATION = 12
+_PATIENCE = 50
+"""Subnets that evolution may breed for each that it scores: others are outside the budget, or were bred before."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The subnet chosen, how many fit the budget, how many of those were compared, and what stands just outside."""
-
-    subnet: Subnet
-    inside: int
-    compared: int
-    next_larger: tuple[Subnet, tuple[Excess, ...]] | None
-    """The smallest subnet above the chosen one that breaks a bound, and what it breaks."""
-
-
-def choose(
-    costs: Mapping[Subnet, PredictedCost],
-    score: Callable[[Subnet], float],
-    budget: Budget,
-    *,
-    method: Method = "exhaustive",
-    candidates: int = PAPER_CANDIDATES,
-    rng: random.Random,
-) -> Choice:
-    """The best-scoring subnet inside the budget; of equals the quicker one.
+class Problem:
+    """What is searched.
 
     Args:
-        costs: every subnet of the space.
-        score: evaluation of a subnet; called for those that are compared.
+        space: that evolution breeds in.
+        subnets: to choose among: all of a space, a sample of one that is too large, or those that a Run knows.
+        cost: predicted costs of some subnets.
+        score: validation mAP of some subnets.
         budget: bounds that all hold together.
-        method: `exhaustive` compares all subnets inside, `random` a sample of them without replacement.
-        candidates: size of that sample.
-        rng: draws it.
+    """
+
+    space: SearchSpace
+    subnets: Sequence[Subnet]
+    cost: Callable[[Sequence[Subnet]], Costs]
+    score: Callable[[Sequence[Subnet]], Mapping[Subnet, float]]
+    budget: Budget
+
+    @cached_property
+    def costs(self) -> Costs:
+        """Of `subnets`."""
+        return self.cost(self.subnets)
+
+    @cached_property
+    def shares(self) -> Numbers:
+        """By how much each of `subnets` breaks each bound."""
+        return shares(self.costs, self.budget)
+
+    @property
+    def inside(self) -> list[Subnet]:
+        """Those of `subnets` that keep all bounds."""
+        return [self.subnets[int(at)] for at in np.flatnonzero(~self.shares.any(axis=1))]
+
+
+def scored(problem: Problem, method: Method, count: int | None, seed: int) -> Scores:
+    """The subnets that a method scores, and their scores.
+
+    Args:
+        problem: what is searched.
+        method: `exhaustive` scores every subnet, `random` a sample of those inside the budget without replacement,
+            `evolution` breeds inside it.
+        count: how many are scored at most by the other two; the paper's number or `EVALUATIONS` if none is given.
+        seed: of all that is drawn.
 
     Raises:
-        InfeasibleError: nothing is inside; the message names the closest subnet and what to relax.
+        UserError: Optuna, which evolution needs, is not installed.
     """
-    broken = {subnet: excesses(cost, budget) for subnet, cost in costs.items()}
-    inside = [subnet for subnet, excess in broken.items() if not excess]
-    if not inside:
-        raise InfeasibleError(_closest(broken))
-    compared = inside if method == "exhaustive" else rng.sample(inside, min(candidates, len(inside)))
-    best = max(compared, key=lambda subnet: (score(subnet), -costs[subnet].latency_ms.value, subnet.id))
-    outside = [subnet for subnet, excess in broken.items() if excess and costs[subnet].params > costs[best].params]
-    larger = min(outside, key=lambda subnet: (costs[subnet].params, subnet.id), default=None)
-    return Choice(best, len(inside), len(compared), (larger, broken[larger]) if larger else None)
+    if method == "exhaustive":
+        return dict(problem.score(problem.subnets))
+    if method == "random":
+        inside = problem.inside
+        drawn = random.Random(seed).sample(inside, min(count or PAPER_CANDIDATES, len(inside)))
+        return dict(problem.score(drawn))
+    return evolve(problem, count or EVALUATIONS, seed)
 
 
-def _closest(broken: Mapping[Subnet, tuple[Excess, ...]]) -> str:
-    """The subnet whose worst excess is least, in words."""
-    subnet, excess = min(broken.items(), key=lambda item: ([each.share for each in item[1]], item[0].id))
-    relax = " ".join(f"{each.bound.option} {_enough(each)}" for each in excess)
-    return (
-        f"none of {len(broken)} subnets fits the budget. The closest, {subnet}, breaks: {', '.join(map(str, excess))}. "
-        f"It fits with {relax}"
-    )
+def evolve(problem: Problem, evaluations: int, seed: int) -> Scores:
+    """NSGA-II over accuracy, latency and memory; the ends of the space are in its first generation.
 
+    A generation is scored at once, so that its subnets share their prefixes. What is outside the budget is never
+    scored: its costs are known, and by how much it breaks the bounds orders it.
+    Source: K. Deb et al., NSGA-II (2002), in Optuna.
+    """
+    try:
+        import optuna
+    except ModuleNotFoundError:
+        lacking = "--method evolution needs optuna, which is not installed: pip install 'aec-toolkit[search]'"
+        raise UserError(lacking) from None
 
-def _enough(excess: Excess) -> str:
-    """A bound that the subnet keeps: counts as they are, amounts rounded up to three digits."""
-    if isinstance(excess.found, int):
-        return str(excess.found)
-    digits = max(0, 2 - math.floor(math.log10(excess.found)))
-    return str(math.ceil(excess.found * 10**digits) / 10**digits)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
+    study = optuna.create_study(directions=["maximize", "minimize", "minimize"], sampler=sampler)
+    genome = Genome(problem.space)
+    for end in (problem.space.smallest, problem.space.largest):
+        study.enqueue_trial(genome.genes(end))
+    scores: Scores = {}
+    for _ in range(_PATIENCE * evaluations // POPULATION + 1):
+        trials = [study.ask() for _ in range(POPULATION)]
+        bred = [
+            genome.subnet({name: trial.suggest_int(name, 0, size - 1) for name, size in genome.sizes.items()})
+            for trial in trials
+        ]
+        costs = problem.cost(bred)
+        broken = shares(costs, problem.budget).sum(axis=1)
+        fresh = [one for one, excess in zip(bred, broken, strict=True) if not excess and one not in scores]
+        scores |= problem.score(list(dict.fromkeys(fresh))[: evaluations - len(scores)])
+        for at, (trial, one) in enumerate(zip(trials, bred, strict=True)):
+            trial.set_constraint("budget", float(broken[at]))
+            values = scores.get(one, 0.0), float(costs.latency_ms[at]), float(costs.memory_mb[at])
+            study.tell(trial, values)
+        if len(scores) >= evaluations:
+            break
+    return scores

@@ -1,4 +1,4 @@
-"""Option types of the search verb: amounts above zero, and counts such as 1.8M. Imports click alone.
+"""Option types of the search verb: amounts above zero, counts such as 1.8M, and what contradicts. Imports click alone.
 
 Proved by tests/search/test_command.py.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import click
 
@@ -36,6 +37,26 @@ def count(text: str) -> int:
     """
     parts = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", str(text).replace("_", ""), re.ASCII)
     value = float(parts[1]) * _FACTORS[parts[2]] if parts else math.nan
-    if not 1 <= value < 1e15:
+    if not 1 <= value < 1e15 or abs(value - round(value)) > 1e-6 * value:
         raise click.BadParameter(f"{text!r} is not a count above zero; write it as 1800000 or 1.8M.")
     return round(value)
+
+
+def bounds(options: dict[str, Any]) -> dict[str, float]:
+    """Takes the bounds out of the options, by the names of `Budget`'s fields; `--params` and `--tolerance` are two.
+
+    Raises:
+        click.UsageError: they contradict each other.
+    """
+    asked = {name: options.pop(name) for name in list(options) if name.startswith(("max_", "min_"))}
+    params, tolerance = options.pop("params"), options.pop("tolerance")
+    if params is None and tolerance is not None:
+        raise click.UsageError("--tolerance is around --params N: give both.")
+    if params is not None:
+        if asked["max_params"] or asked["min_params"]:
+            raise click.UsageError("--params stands for --min-params and --max-params: give it or them.")
+        tolerance = tolerance or 0
+        if tolerance >= params:
+            raise click.UsageError(f"--tolerance {tolerance} reaches below zero from --params {params}.")
+        asked |= {"min_params": params - tolerance, "max_params": params + tolerance}
+    return {name: value for name, value in asked.items() if value is not None}

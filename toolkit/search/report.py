@@ -1,14 +1,17 @@
-"""Search's answer for people and as JSON. Not the search. Proved by tests/search/test_command.py."""
+"""Search's answers for people and as JSON. Not the search. Proved by tests/search/test_command.py."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from toolkit.costs.bounds import BOUNDS
-from toolkit.search.search import Answer, Question
+from toolkit.search.front import Scored
+from toolkit.search.search import Answer, Answers, Question
 from toolkit.specs.cost import Kind
 
 _KNOWN_BY: dict[Kind, str] = {
@@ -16,47 +19,78 @@ _KNOWN_BY: dict[Kind, str] = {
     "interpolated": "sum of layers, some interpolated",
     "modelled": "modelled, not measured",
 }
+_COUNTED = {"params": "counted, exact", "macs": "counted, exact", "file_mb": "counted, not measured"}
 
 
-def as_json(answer: Answer, question: Question) -> dict[str, Any]:
-    """The pick and what it was chosen from, as plain data."""
-    larger = answer.next_larger
+def as_json(answers: Answers, question: Question, pictures: Mapping[str, Path]) -> dict[str, Any]:
+    """The picks and what they were chosen from, as plain data."""
+    everyone = answers.for_all
+    return {
+        "answers": [_answer_as_json(answer, question, pictures) for answer in answers.each],
+        "infeasible": dict(answers.infeasible),
+        "for_all": everyone and _scored_as_json(everyone),
+    }
+
+
+def print_answers(answers: Answers, question: Question, pictures: Mapping[str, Path]) -> None:
+    """Each answer to stdout, on about fifteen lines."""
+    console = Console(highlight=False)
+    for number, answer in enumerate(answers.each):
+        pick = answer.pick
+        title = f"{pick.device}, {pick.runtime}, {pick.precision}, {pick.mode} mode: subnet [bold]{pick.subnet}[/bold]"
+        if number:
+            console.print()
+        console.print(f"{title}\n", soft_wrap=True)
+        console.print(_figures(answer))
+        console.print()
+        _print_remarks(console, _remarks(answer, question, pictures))
+    if len(answers.each) > 1:
+        console.print()
+        _print_remarks(console, [("for all", _for_all(answers.for_all, question))])
+
+
+def next_command(question: Question, device: str) -> str:
+    """What people type next."""
+    runtime = "" if question.runtime == "tflite" else f" --runtime {question.runtime}"
+    precision = "" if question.precision == "int8" else f" --precision {question.precision}"
+    return f"python -m toolkit.export --device {device}{runtime}{precision}{question.folders}"
+
+
+def _answer_as_json(answer: Answer, question: Question, pictures: Mapping[str, Path]) -> dict[str, Any]:
+    choice, larger = answer.choice, answer.choice.next_larger
+    picture = pictures.get(answer.pick.device)
     return {
         "pick": answer.pick.model_dump(mode="json"),
         "path": str(answer.path),
         "table": {"path": str(answer.table_path), "rows": list(answer.table.kinds)},
         "error_band": answer.table.error_band,
-        "subnets": answer.subnets,
-        "inside_budget": answer.inside,
+        "subnets": len(answer.problem.subnets),
+        "inside_budget": choice.inside,
+        "front": [_scored_as_json(each) for each in choice.front],
         "next_larger": larger
         and {
-            "subnet": larger.subnet,
-            "mean_average_precision": larger.mean_average_precision,
+            "subnet": larger[0].id,
+            "mean_average_precision": _score_of(answer, larger[0].id),
             "breaks": [
-                {"bound": excess.bound.field, "limit": excess.limit, "predicted": excess.found}
-                for excess in larger.breaks
+                {"bound": excess.bound.field, "limit": excess.limit, "predicted": excess.found} for excess in larger[1]
             ],
         },
-        "next_command": next_command(question),
+        "picture": str(picture) if picture else None,
+        "next_command": next_command(question, answer.pick.device),
     }
 
 
-def print_answer(answer: Answer, question: Question) -> None:
-    """The answer to stdout, on about fifteen lines."""
-    pick, console = answer.pick, Console(highlight=False)
-    console.print(
-        f"{pick.device}, {pick.precision}, {pick.mode} mode: subnet [bold]{pick.subnet}[/bold]\n", soft_wrap=True
-    )
-    console.print(_figures(answer))
-    console.print()
-    for title, text in _remarks(answer, question):
-        console.print(f"{title:<13}{text}", soft_wrap=True, markup=False)
+def _scored_as_json(scored: Scored) -> dict[str, Any]:
+    return {
+        "subnet": scored.subnet.id,
+        "mean_average_precision": scored.mean_average_precision,
+        "predicted": scored.cost.model_dump(mode="json"),
+        "inside_budget": scored.is_inside,
+    }
 
 
-def next_command(question: Question) -> str:
-    """What people type next."""
-    precision = "" if question.precision == "int8" else f" --precision {question.precision}"
-    return f"python -m toolkit.export --device {question.device}{precision}{question.folders}"
+def _score_of(answer: Answer, subnet: str) -> float | None:
+    return next((each.mean_average_precision for each in answer.choice.scored if each.subnet.id == subnet), None)
 
 
 def _figures(answer: Answer) -> Table:
@@ -66,27 +100,32 @@ def _figures(answer: Answer) -> Table:
         figure, limit = bound.figure(predicted), getattr(budget, bound.field)
         if figure is None or (bound.is_least and limit is None):
             continue
-        known = _KNOWN_BY[predicted.latency_ms.kind]
-        if bound.field.endswith(("params", "macs")):
-            known = "counted, exact"
-        elif bound.field.endswith("_mb"):
-            known = "counted, not measured"
+        known = _COUNTED.get(bound.name, _KNOWN_BY[predicted.latency_ms.kind])
+        if bound.name == "memory_mb" and predicted.memory_mb.kind == "modelled":
+            known = _COUNTED["file_mb"]
         allowed = "" if limit is None else ("at least " if bound.is_least else "at most ") + bound.text(limit)
         table.add_row(bound.title, bound.text(figure), allowed, known)
     table.add_row("mAP", f"{answer.pick.mean_average_precision:.3f}", "", "validation, before quantization")
     return table
 
 
-def _remarks(answer: Answer, question: Question) -> list[tuple[str, str]]:
-    pick, larger = answer.pick, answer.next_larger
-    inside = f"{answer.inside} subnets inside the budget ({answer.subnets} in all)"
-    method = f"exhaustive, all {inside} compared"
-    if pick.method == "random":
-        method = f"random, seed {pick.seed}, {pick.candidates} of the {inside} compared"
-    remarks = [("method", method)]
-    if larger:
-        breaks = ", ".join(map(str, larger.breaks))
-        remarks.append(("next larger", f"{larger.subnet} (mAP {larger.mean_average_precision:.3f}) breaks {breaks}"))
+def _print_remarks(console: Console, remarks: Sequence[tuple[str, str]]) -> None:
+    for title, text in remarks:
+        console.print(f"{title:<13}{text}", soft_wrap=True, markup=False)
+
+
+def _remarks(answer: Answer, question: Question, pictures: Mapping[str, Path]) -> list[tuple[str, str]]:
+    pick, choice = answer.pick, answer.choice
+    remarks = [("method", _method(answer))]
+    front_inside = sum(each.is_inside for each in choice.front)
+    remarks.append(
+        ("front", f"{len(choice.front)} subnets that none beats in mAP, latency and memory; {front_inside} inside")
+    )
+    if choice.next_larger:
+        subnet, broken = choice.next_larger
+        score = _score_of(answer, subnet.id)
+        known = "" if score is None else f" (mAP {score:.3f})"
+        remarks.append(("next larger", f"{subnet}{known} breaks {', '.join(map(str, broken))}"))
     else:
         remarks.append(("next larger", "none that breaks the budget"))
     rows = " and ".join(answer.table.kinds)
@@ -99,5 +138,25 @@ def _remarks(answer: Answer, question: Question) -> list[tuple[str, str]]:
         remarks.append(("", "a share of one core is for stream mode and is no part of this budget"))
     if pick.predicted.latency_ms.kind == "modelled":
         remarks.append(("", "to measure on the device itself: python -m toolkit.profile --help"))
-    remarks += [("pick", str(answer.path)), ("next", next_command(question))]
-    return remarks
+    drawn = pictures.get(pick.device)
+    remarks.append(("picture", str(drawn) if drawn else "none: pip install 'aec-toolkit[search]' brings matplotlib"))
+    return [*remarks, ("pick", str(answer.path)), ("next", next_command(question, pick.device))]
+
+
+def _method(answer: Answer) -> str:
+    pick, choice = answer.pick, answer.choice
+    inside = f"{choice.inside} subnets inside the budget ({len(answer.problem.subnets)} in all)"
+    if pick.method == "exhaustive":
+        return f"exhaustive, all {inside} compared"
+    if pick.method == "random":
+        return f"random, seed {pick.seed}, {pick.candidates} of the {inside} compared"
+    return f"evolution, seed {pick.seed}, {pick.candidates} subnets inside the budget bred and compared"
+
+
+def _for_all(best: Scored | None, question: Question) -> str:
+    if best is None:
+        return "no subnet that was compared fits every device's budget"
+    return (
+        f"{best.subnet} (mAP {best.mean_average_precision:.3f}) is the best that fits every device: "
+        f"python -m toolkit.export --subnet {best.subnet}{question.folders}"
+    )

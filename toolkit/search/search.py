@@ -1,60 +1,58 @@
-"""`search`: from a device's name to a Pick on disk, in one look-up of the Run's evaluations and the device's table.
+"""`search`: from devices' names to Picks on disk: what subnets cost, from tables; how good they are, from the Run.
 
 Proved by tests/search/test_search.py.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from toolkit.costs.bounds import Excess, merge
-from toolkit.search.methods import PAPER_CANDIDATES, Method, choose
-from toolkit.costs.predict import predict
+from toolkit.costs.bounds import excesses, merge
+from toolkit.costs.predict import Costs, predict_all, widths_of
 from toolkit.costs.tables import find_table, load_table
+from toolkit.search.choice import Choice, choose
+from toolkit.search.front import Scored
+from toolkit.search.methods import Method, Problem, scored
+from toolkit.search.scores import Score, pool, run_scores
 from toolkit.specs.cost import CostTable
-from toolkit.specs.device import load_profile
-from toolkit.specs.errors import UserError
+from toolkit.specs.device import Budget, load_profile
+from toolkit.specs.errors import InfeasibleError, UserError
 from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick, pick_path
-from toolkit.specs.run import Run
-from toolkit.specs.runtime import Precision
+from toolkit.specs.run import Run, RunManifest
+from toolkit.specs.runtime import Precision, Runtime
 from toolkit.specs.shipped import DEVICES, OUT
+from toolkit.specs.space import Subnet
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is searched; `bounds` replace those of the device's default budget, by the names of `Budget`'s fields."""
+    """What is searched; `bounds` replace those of a device's default budget, by the names of `Budget`'s fields."""
 
-    device: str
+    device_names: tuple[str, ...]
     run: Path | None = None
     table: Path | None = None
+    runtime: Runtime = "tflite"
     mode: Mode = "stream"
     precision: Precision = "int8"
     bounds: Mapping[str, float] = field(default_factory=dict)
     method: Method = "exhaustive"
-    candidates: int = PAPER_CANDIDATES
+    candidates: int | None = None
+    """Subnets to score at most; the method's own number if none is given."""
     seed: int = 0
     out: Path = OUT
     devices: Path | None = None
+    """Folder with profiles of one's own."""
 
     @property
     def folders(self) -> str:
         """Its own folders as options, for the commands of other verbs."""
         named = {"run": self.run, "out": self.out if self.out != OUT else None}
         return "".join(f" --{name} {folder}" for name, folder in named.items() if folder)
-
-
-@dataclass(frozen=True)
-class Larger:
-    """The next larger subnet outside the budget."""
-
-    subnet: str
-    mean_average_precision: float
-    breaks: tuple[Excess, ...]
 
 
 @dataclass(frozen=True)
@@ -65,74 +63,118 @@ class Answer:
     path: Path
     table: CostTable
     table_path: Path
-    subnets: int
-    inside: int
-    next_larger: Larger | None
+    problem: Problem
+    choice: Choice
 
 
-def search(question: Question) -> Answer:
-    """Find the best subnet for a device and write the Pick to `out/picks/`.
+@dataclass(frozen=True)
+class Answers:
+    """An answer for each device, what stands in the way of the others, and one subnet for all."""
+
+    each: tuple[Answer, ...]
+    infeasible: Mapping[str, str]
+    for_all: Scored | None = None
+    """The best that is inside every device's budget, with its costs on the first; None with one device."""
+
+
+def search(question: Question, score: Score | None = None) -> Answers:
+    """Find the best subnet for each device and write the Picks to `out/picks/`.
+
+    Args:
+        question: what is searched.
+        score: true evaluations, of any subnet of the space; without it the Run's own figures are all there are.
 
     Raises:
         UserError: unknown device, no Run, no table, a contradictory budget.
-        MismatchError: the table does not belong to the Run.
-        InfeasibleError: no subnet fits the budget.
+        MismatchError: a table does not belong to the Run, or lacks layers.
     """
-    profile = load_profile(question.device, question.devices)
+    _check(question)
     run = Run.open(question.run)
-    manifest = run.manifest
-    if question.table is not None:
-        path = question.table
-        table = load_table(path, question.device, question.mode, question.precision, manifest)
-    else:
-        places = [question.out, *([question.devices] if question.devices else []), DEVICES]
-        folders = [place / "tables" for place in places]
-        options = f" --mode {question.mode} --precision {question.precision}{question.folders}"
-        options += f" --devices {question.devices}" if question.devices else ""
-        path, table = find_table(question.device, question.mode, question.precision, manifest, folders, options)
+    subnets = pool(run, score is not None, question.method, question.seed)
+    known = score or run_scores(run)
+    tables = {name: _table(question, name, run.manifest) for name in question.device_names}
+    answers, infeasible, problems = [], {}, []
+    for name, (path, table) in tables.items():
+        budget = _budget(question, load_profile(name, question.devices).budget)
+        problem = Problem(run.manifest.space, subnets, _costs(table, run.manifest), known, budget)
+        problems.append(problem)
+        try:
+            choice = choose(problem, scored(problem, question.method, question.candidates, question.seed))
+        except InfeasibleError as error:
+            infeasible[name] = str(error)
+            continue
+        pick = _pick(question, name, run, table, problem, choice)
+        answers.append(Answer(pick, pick_path(pick, question.out), table, path, problem, choice))
+    for answer in answers:
+        answer.pick.save(answer.path)
+    return Answers(tuple(answers), infeasible, _for_all(answers, problems))
 
+
+def _check(question: Question) -> None:
+    names = question.device_names
+    if len(set(names)) < len(names):
+        raise UserError(f"a device is named twice: {', '.join(names)}. Name each once.")
+    if question.table is not None and len(names) > 1:
+        raise UserError("--table is of one device: search for the others without it, or one after the other.")
     if question.mode != "stream" and "max_core_share" in question.bounds:
         raise UserError("--max-core-share is the share of always-on listening: it needs --mode stream.")
-    budget = merge(profile.budget, question.bounds)
-    if question.mode != "stream":
-        budget = budget.model_copy(update={"max_core_share": None})
 
-    space, labels = manifest.space, len(manifest.labels)
-    if not run.results:
-        raise UserError(
-            f"Run {manifest.name} holds no evaluation of any subnet. Train it again: python -m toolkit.train"
-        )
-    known = map(space.parse, run.results)  # of a large space, or of one subnet tuned by itself, a Run evaluates some
-    costs = {subnet: predict(table, space, subnet, manifest.front_end, labels) for subnet in known}
-    choice = choose(
-        costs,
-        lambda subnet: run.result(subnet).mean_average_precision,
-        budget,
-        method=question.method,
-        candidates=question.candidates,
-        rng=random.Random(question.seed),
-    )
-    pick = Pick(
-        device=question.device,
-        subnet=choice.subnet.id,
-        run_name=manifest.name,
+
+def _table(question: Question, device: str, run: RunManifest) -> tuple[Path, CostTable]:
+    load_profile(device, question.devices)  # a name that nobody knows is said before tables are looked for
+    wanted = (device, question.runtime, question.mode, question.precision, run)
+    if question.table is not None:
+        return question.table, load_table(question.table, *wanted)
+    places = [question.out, *([question.devices] if question.devices else []), DEVICES]
+    runtime = "" if question.runtime == "tflite" else f" --runtime {question.runtime}"
+    options = f"{runtime} --mode {question.mode} --precision {question.precision}{question.folders}"
+    options += f" --devices {question.devices}" if question.devices else ""
+    return find_table(*wanted, [place / "tables" for place in places], options)
+
+
+def _budget(question: Question, default: Budget) -> Budget:
+    budget = merge(default, question.bounds)
+    return budget if question.mode == "stream" else budget.model_copy(update={"max_core_share": None})
+
+
+def _costs(table: CostTable, run: RunManifest) -> Callable[[Sequence[Subnet]], Costs]:
+    known = partial(predict_all, table, run.space, front_end=run.front_end, label_count=len(run.labels))
+    return lambda subnets: known(widths=widths_of(subnets))
+
+
+def _pick(question: Question, device: str, run: Run, table: CostTable, problem: Problem, choice: Choice) -> Pick:
+    return Pick(
+        device=device,
+        subnet=choice.best.subnet.id,
+        run_name=run.manifest.name,
         run_hash=run.hash,
         table_hash=table.hash,
         runtime=table.key.runtime,
         precision=question.precision,
         mode=question.mode,
-        budget=budget,
-        predicted=costs[choice.subnet],
-        mean_average_precision=run.result(choice.subnet).mean_average_precision,
+        budget=problem.budget,
+        predicted=choice.best.cost,
+        mean_average_precision=choice.best.mean_average_precision,
         method=question.method,
         seed=question.seed,
         candidates=choice.compared,
         created_utc=datetime.now(UTC).isoformat(),
     )
-    target = pick_path(pick, question.out)
-    pick.save(target)
-    larger = None
-    if choice.next_larger:
-        subnet, breaks = choice.next_larger
-        larger = Larger(subnet.id, run.result(subnet).mean_average_precision, breaks)
-    return Answer(pick, target, table, path, len(costs), choice.inside, larger)
+
+
+def _for_all(answers: Sequence[Answer], problems: Sequence[Problem]) -> Scored | None:
+    """The best-scoring of all that were scored and that every device's budget holds."""
+    if len(problems) < 2 or not answers:
+        return None
+    every = {each.subnet: each for answer in reversed(answers) for each in answer.choice.scored}
+    subnets = list(every)
+    holds = [True] * len(subnets)
+    for problem in problems:
+        costs = problem.cost(subnets)
+        holds = [held and not excesses(costs[at], problem.budget) for at, held in enumerate(holds)]
+    inside = [every[subnet] for subnet, held in zip(subnets, holds, strict=True) if held]
+    return max(
+        inside,
+        key=lambda each: (each.mean_average_precision, -each.cost.latency_ms.value, each.subnet.id),
+        default=None,
+    )

@@ -39,7 +39,7 @@ class Pick(Record):
 
 def pick_path(pick: Pick, out: Path = OUT) -> Path:
     """Where a pick lies below `out`; the same answer again takes the same place."""
-    return out / "picks" / f"{pick.device}-{pick.precision}-{pick.mode}-{pick.subnet}.json"
+    return out / "picks" / f"{pick.device}-{pick.runtime}-{pick.precision}-{pick.mode}-{pick.subnet}.json"
 
 
 def latest_pick(device: str, out: Path = OUT) -> tuple[Path, Pick]:

@@ -1,0 +1,83 @@
+"""From scores to an answer: the best subnet inside the budget, the Pareto front, and what stands just outside.
+
+Proved by tests/search/test_choice.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolkit.costs.bounds import Excess, excesses
+from toolkit.search.front import Scored, pareto_front
+from toolkit.search.methods import Problem, Scores
+from toolkit.specs.errors import InfeasibleError
+from toolkit.specs.space import Subnet
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The subnet chosen, how many fit the budget, how many of those were scored, and what stands just outside."""
+
+    best: Scored
+    inside: int
+    compared: int
+    scored: tuple[Scored, ...]
+    """All that were, inside the budget or not."""
+    front: tuple[Scored, ...]
+    next_larger: tuple[Subnet, tuple[Excess, ...]] | None
+    """The smallest subnet above the chosen one that breaks a bound, and what it breaks."""
+
+
+def choose(problem: Problem, scores: Scores) -> Choice:
+    """The best-scoring subnet inside the budget; of equals the quicker one.
+
+    Raises:
+        InfeasibleError: nothing is inside; the message names the closest subnet and what to relax.
+    """
+    if not scores:
+        raise InfeasibleError(_closest(problem))
+    costs = problem.cost(list(scores))
+    every = [
+        Scored(subnet, score, costs[at], not excesses(costs[at], problem.budget))
+        for at, (subnet, score) in enumerate(scores.items())
+    ]
+    compared = [each for each in every if each.is_inside]
+    if not compared:
+        raise InfeasibleError(_closest(problem))
+    best = max(compared, key=lambda each: (each.mean_average_precision, -each.cost.latency_ms.value, each.subnet.id))
+    inside = int((~problem.shares.any(axis=1)).sum())
+    return Choice(
+        best, max(inside, len(compared)), len(compared), tuple(every), pareto_front(every), _larger(problem, best)
+    )
+
+
+def _larger(problem: Problem, best: Scored) -> tuple[Subnet, tuple[Excess, ...]] | None:
+    params = problem.costs.params
+    outside = np.flatnonzero(problem.shares.any(axis=1) & (params > best.cost.params))
+    if not len(outside):
+        return None
+    at = min(map(int, outside), key=lambda each: (params[each], problem.subnets[each].id))
+    return problem.subnets[at], excesses(problem.costs[at], problem.budget)
+
+
+def _closest(problem: Problem) -> str:
+    """The subnet whose worst excess is least, in words."""
+    ordered = -np.sort(-problem.shares, axis=1)
+    at = int(np.lexsort(ordered.T[::-1])[0])
+    excess = excesses(problem.costs[at], problem.budget)
+    relax = " ".join(f"{each.bound.option} {_enough(each)}" for each in excess)
+    return (
+        f"none of {len(problem.subnets)} subnets fits the budget. The closest, {problem.subnets[at]}, "
+        f"breaks: {', '.join(map(str, excess))}. It fits with {relax}"
+    )
+
+
+def _enough(excess: Excess) -> str:
+    """A bound that the subnet keeps: counts as they are, amounts rounded up to three digits."""
+    if isinstance(excess.found, int):
+        return str(excess.found)
+    digits = max(0, 2 - math.floor(math.log10(excess.found)))
+    return str(math.ceil(excess.found * 10**digits) / 10**digits)
