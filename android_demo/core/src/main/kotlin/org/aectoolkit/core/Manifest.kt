@@ -137,7 +137,7 @@ data class Budget(
     @SerialName("max_latency_ms") val maxLatencyMs: Double? = null,
     @SerialName("max_core_share") val maxCoreShare: Double? = null,
     @SerialName("max_memory_mb") val maxMemoryMb: Double? = null,
-    @SerialName("max_file_mb") val maxFileMb: Double? = null,
+    @SerialName("max_size_mb") val maxSizeMb: Double? = null,
     @SerialName("max_params") val maxParams: Long? = null,
     @SerialName("min_params") val minParams: Long? = null,
     @SerialName("max_macs") val maxMacs: Long? = null,

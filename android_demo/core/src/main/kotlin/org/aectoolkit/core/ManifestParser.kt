@@ -21,6 +21,7 @@ import kotlinx.serialization.json.intOrNull
 object ManifestParser {
     const val SCHEMA = 1
     private const val DEEPEST = 64
+    private const val MOST_CORES = 64
     private val SMOOTHINGS = 1..1001
     private val strict = Json { allowSpecialFloatingPointValues = false }
 
@@ -120,6 +121,7 @@ object ManifestParser {
                     yield("hop_samples $hopSamples is not in 1 to window_samples $windowSamples")
                 }
                 yieldAll(frontEndFaults(this))
+                pick?.let { yieldAll(pickFaults(it)) }
                 decisions.forEach { yieldAll(decisionFaults(it)) }
                 files.forEach { yieldAll(fileFaults(it)) }
                 val names = files.map { it.name } + otherSha256.keys
@@ -142,6 +144,21 @@ object ManifestParser {
             }
             if (spec.fingerprint != manifest.frontEndFingerprint) {
                 yield("the front end has fingerprint ${spec.fingerprint}, not ${short(manifest.frontEndFingerprint)}")
+            }
+        }
+
+    private fun pickFaults(pick: Pick): Sequence<String> =
+        sequence {
+            if (pick.candidates < 1) yield("the pick was chosen among ${pick.candidates}")
+            if (pick.meanAveragePrecision !in 0.0..1.0) yield("the pick has mAP ${pick.meanAveragePrecision}")
+            with(pick.budget) {
+                val bounds =
+                    listOfNotNull(maxLatencyMs, maxCoreShare, maxMemoryMb, maxSizeMb) +
+                        listOfNotNull(maxParams, maxMacs).map { it.toDouble() }
+                val possible =
+                    bounds.all { it > 0 } && (maxCoreShare ?: 0.0) <= MOST_CORES && (minParams ?: 0) >= 0 &&
+                        (minParams ?: 0) <= (maxParams ?: Long.MAX_VALUE)
+                if (!possible) yield("the pick's budget cannot be kept")
             }
         }
 

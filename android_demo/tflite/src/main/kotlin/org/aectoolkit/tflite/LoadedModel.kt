@@ -2,23 +2,14 @@ package org.aectoolkit.tflite
 
 import org.aectoolkit.core.Refused
 import org.bytedeco.javacpp.BytePointer
-import org.bytedeco.tensorflowlite.TfLiteInterpreter
-import org.bytedeco.tensorflowlite.TfLiteModel
-import org.bytedeco.tensorflowlite.TfLiteSignatureRunner
+import org.bytedeco.javacpp.Pointer
+import org.bytedeco.tensorflowlite.BuiltinOpResolver
+import org.bytedeco.tensorflowlite.FlatBufferModel
+import org.bytedeco.tensorflowlite.FlatBufferModelBase
+import org.bytedeco.tensorflowlite.Interpreter
+import org.bytedeco.tensorflowlite.InterpreterBuilder
+import org.bytedeco.tensorflowlite.SignatureRunner
 import org.bytedeco.tensorflowlite.TfLiteTensor
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteInterpreterAllocateTensors
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteInterpreterCreate
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteInterpreterDelete
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteInterpreterGetInputTensor
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteInterpreterGetInputTensorCount
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteInterpreterGetSignatureRunner
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteInterpreterInvoke
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteInterpreterOptionsCreate
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteInterpreterOptionsDelete
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteInterpreterOptionsSetNumThreads
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteModelCreateFromFile
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteModelDelete
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteSignatureRunnerDelete
 import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteTensorByteSize
 import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteTensorData
 import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteTensorDim
@@ -31,27 +22,32 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.util.Random
 
-/** A model file in native memory, ready to run. What its tensors mean is the caller's. */
+/**
+ * A model file in native memory, ready to run. What its tensors mean is the caller's.
+ *
+ * Through TFLite's C++ API: its C API, as it is built here, brings no XNNPACK and is ten times as slow
+ * (TfliteRunnersTest tells). The file's structure is verified, so that a damaged one is refused and does not crash.
+ */
 internal class LoadedModel(
     private val path: File,
     threads: Int,
 ) : AutoCloseable {
-    private var model: TfLiteModel? = null
-    private var interpreter: TfLiteInterpreter? = null
-    private var signature: TfLiteSignatureRunner? = null
+    private val model: FlatBufferModel
+    private val interpreter = Interpreter(null as Pointer?)
 
     init {
+        if (!path.isFile) throw Refused("${path.name} is missing. Install the bundle again.")
+        model = FlatBufferModelBase.VerifyAndBuildFromFile(path.path) ?: throw refused("it is no TFLite model")
         try {
-            if (!path.isFile) throw Refused("${path.name} is missing. Install the bundle again.")
-            val loaded = TfLiteModelCreateFromFile(path.path) ?: throw refused("it is no TFLite model")
-            model = loaded
-            val options = TfLiteInterpreterOptionsCreate()
-            TfLiteInterpreterOptionsSetNumThreads(options, threads)
-            interpreter = TfLiteInterpreterCreate(loaded, options)
-            TfLiteInterpreterOptionsDelete(options)
-            val created = interpreter ?: throw refused("this runtime lacks an operator of it")
-            // This, and not the signature's own call, brings in XNNPACK.
-            if (TfLiteInterpreterAllocateTensors(created) != kTfLiteOk) throw refused("its tensors cannot be allocated")
+            BuiltinOpResolver().use { operators ->
+                InterpreterBuilder(model, operators).use { builder ->
+                    builder.SetNumThreads(threads)
+                    if (builder.apply(interpreter) != kTfLiteOk || interpreter.isNull) {
+                        throw refused("this runtime lacks an operator of it")
+                    }
+                }
+            }
+            if (interpreter.AllocateTensors() != kTfLiteOk) throw refused("its tensors cannot be allocated")
         } catch (refused: Refused) {
             close()
             throw refused
@@ -59,19 +55,18 @@ internal class LoadedModel(
     }
 
     /** The signature that export writes. Throws [Refused] when the file has none. */
-    fun signature(): TfLiteSignatureRunner =
-        (TfLiteInterpreterGetSignatureRunner(interpreter, SIGNATURE) ?: throw refused("it has no signature $SIGNATURE"))
-            .also { signature = it }
+    fun signature(): SignatureRunner =
+        interpreter.GetSignatureRunner(SIGNATURE) ?: throw refused("it has no signature $SIGNATURE")
 
     fun invoke() {
-        if (TfLiteInterpreterInvoke(interpreter) != kTfLiteOk) throw refused("an inference failed")
+        if (interpreter.Invoke() != kTfLiteOk) throw refused("an inference failed")
     }
 
     /** Random numbers into every input, where they are: whole numbers are bytes of -100 to 99, others normal. */
     fun fillInputs(seed: Long) {
         val random = Random(seed)
-        for (number in 0 until TfLiteInterpreterGetInputTensorCount(interpreter)) {
-            val tensor = TfLiteInterpreterGetInputTensor(interpreter, number)
+        for (number in 0 until interpreter.inputs().limit()) {
+            val tensor = interpreter.input_tensor(number)
             val memory = bytes(tensor)
             while (memory.hasRemaining()) {
                 when (tensor.type()) {
@@ -84,12 +79,8 @@ internal class LoadedModel(
     }
 
     override fun close() {
-        signature?.let(::TfLiteSignatureRunnerDelete)
-        interpreter?.let(::TfLiteInterpreterDelete)
-        model?.let(::TfLiteModelDelete)
-        signature = null
-        interpreter = null
-        model = null
+        interpreter.close()
+        model.close()
     }
 
     private fun refused(why: String) = Refused("TFLite cannot run ${path.name}: $why. Export the bundle again.")

@@ -9,14 +9,9 @@ import org.aectoolkit.core.TensorSpec
 import org.aectoolkit.core.TimedModel
 import org.aectoolkit.core.TimedModels
 import org.bytedeco.javacpp.FloatPointer
-import org.bytedeco.tensorflowlite.TfLiteSignatureRunner
+import org.bytedeco.javacpp.PointerPointer
+import org.bytedeco.tensorflowlite.SignatureRunner
 import org.bytedeco.tensorflowlite.TfLiteTensor
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteSignatureRunnerGetInputCount
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteSignatureRunnerGetInputName
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteSignatureRunnerGetInputTensor
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteSignatureRunnerGetOutputCount
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteSignatureRunnerGetOutputName
-import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteSignatureRunnerGetOutputTensor
 import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteTensorCopyFromBuffer
 import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteTensorCopyToBuffer
 import org.bytedeco.tensorflowlite.global.tensorflowlite.TfLiteVersion
@@ -24,7 +19,7 @@ import org.bytedeco.tensorflowlite.global.tensorflowlite.kTfLiteFloat32
 import java.io.File
 
 /**
- * TFLite through its C API, the same class on Android and on a JVM; only the native library differs.
+ * TFLite, the same class on Android and on a JVM; only the native library differs.
  *
  * Tensors are known by the names of the file's signature, which are those of the manifest. Proved by TfliteRunnersTest.
  */
@@ -67,7 +62,7 @@ class TfliteRunners :
 /** One signature of a loaded model, with memory outside the Java heap for each of its inputs and outputs. */
 private class NamedRunner(
     private val model: LoadedModel,
-    signature: TfLiteSignatureRunner,
+    signature: SignatureRunner,
     file: BundleFile,
     override val runtime: String,
 ) : ModelRunner {
@@ -85,15 +80,9 @@ private class NamedRunner(
 
     init {
         val takes =
-            List(TfLiteSignatureRunnerGetInputCount(signature).toInt()) { number ->
-                val name = TfLiteSignatureRunnerGetInputName(signature, number).string
-                name to TfLiteSignatureRunnerGetInputTensor(signature, name)
-            }
+            names(signature.input_names(), signature.input_size()).map { it to signature.input_tensor(it) }
         val gives =
-            List(TfLiteSignatureRunnerGetOutputCount(signature).toInt()) { number ->
-                val name = TfLiteSignatureRunnerGetOutputName(signature, number).string
-                name to TfLiteSignatureRunnerGetOutputTensor(signature, name)
-            }
+            names(signature.output_names(), signature.output_size()).map { it to signature.output_tensor(it) }
         check(file, "inputs", file.inputs, takes)
         check(file, "outputs", file.outputs, gives)
         inputs = ports(takes)
@@ -120,6 +109,11 @@ private class NamedRunner(
     }
 
     private companion object {
+        fun names(
+            pointers: PointerPointer<*>,
+            count: Long,
+        ): List<String> = List(count.toInt()) { pointers.getString(it.toLong()) }
+
         fun ports(tensors: List<Pair<String, TfLiteTensor>>): List<Port> =
             tensors.map { (name, tensor) -> Port(name, tensor, shape(tensor).fold(1, Int::times)) }
 
