@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._model_files import model_files
+from toolkit.costs.predict import predict
 from toolkit.native.build import native_agent
 from toolkit.profile.context import whole_subnets
 from toolkit.profile.grid import choose_grid
@@ -33,7 +34,6 @@ from toolkit.profile.journal import Journal
 from toolkit.profile.measure import Effort, Session
 from toolkit.profile.pack import ensure_pack
 from toolkit.profile.table import Found, make_table
-from toolkit.costs.predict import predict
 from toolkit.specs.cost import CostTable
 from toolkit.specs.layer import Mode
 from toolkit.specs.pack import open_pack

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.reproduce.bootstrap import INTERVAL_PERCENT
-from toolkit.reproduce.plan import SIZES, Unit, candidates, plan_units, size_subnet
+from toolkit.reproduce.plan import SIZES, Unit, plan_units, size_subnet
 from toolkit.reproduce.results import DATA, Results, unit_digest
+from toolkit.search.paper import candidates
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.space import SearchSpace, Subnet
 from toolkit.specs.unit import RESAMPLE_SCALE, DataFacts, Evaluation, LabelFacts, TestScore, UnitResult

@@ -7,21 +7,18 @@ from collections import Counter
 import pytest
 
 from toolkit.reproduce.plan import (
-    BUDGETS_M,
-    CANDIDATES,
     MAIN_SPACE,
-    PAPER_FULL_M,
     SEEDS,
     SIZES,
     SPACES,
-    TOLERANCE_M,
-    candidates,
     chosen_units,
     plan_units,
     size_subnet,
     units_text,
     work,
 )
+from toolkit.search.methods import PAPER_CANDIDATES
+from toolkit.search.paper import BUDGETS_M, PAPER_FULL_M, TOLERANCE_M, candidates
 from toolkit.specs.errors import UserError
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.space import preset_space
@@ -100,7 +97,7 @@ def test_candidates_lie_within_the_tolerance(name: str) -> None:
     assert tuple(found) == BUDGETS_M
     full = space.params(space.largest, 30)
     for budget, some in found.items():
-        assert 1 < len(set(some)) == len(some) <= CANDIDATES
+        assert 1 < len(set(some)) == len(some) <= PAPER_CANDIDATES
         assert all(each in space for each in some)
         sizes_m = [PAPER_FULL_M * space.params(each, 30) / full for each in some]
         assert max(abs(size_m - budget) for size_m in sizes_m) <= TOLERANCE_M
@@ -122,7 +119,7 @@ def test_all_subnets_of_a_budget_are_candidates_where_they_are_few() -> None:
             for each in space.subnets()
             if abs(PAPER_FULL_M * space.params(each, 30) / full - budget) <= TOLERANCE_M
         ]
-        assert len(some) == min(CANDIDATES, len(within))
+        assert len(some) == min(PAPER_CANDIDATES, len(within))
 
 
 @pytest.mark.parametrize(("ratio", "params_m"), [(0.4, 1.17), (0.6, 2.15), (0.8, 3.49)])

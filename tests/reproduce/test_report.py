@@ -17,10 +17,11 @@ from tests.reproduce.invented import LABELS, PAPER_ORDER, RECIPE, UNITS, invent
 from toolkit.reproduce import paper
 from toolkit.reproduce.done import Done
 from toolkit.reproduce.markdown import order_sentence
-from toolkit.reproduce.plan import BUDGETS_M, MAIN_SPACE, PAPER_FULL_M, SEEDS, SIZES, SPACES, size_subnet
+from toolkit.reproduce.plan import MAIN_SPACE, SEEDS, SIZES, SPACES, size_subnet
 from toolkit.reproduce.report import assemble
 from toolkit.reproduce.results import DATA, Results
 from toolkit.reproduce.tables import BASELINE, KD, OFA, OFA_SAME, nearest_budget, table_1, table_2
+from toolkit.search.paper import BUDGETS_M, PAPER_FULL_M
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.unit import TestScore
 

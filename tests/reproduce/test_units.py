@@ -16,9 +16,10 @@ from toolkit.audio.dataset import load_dataset
 from toolkit.progress import Progress
 from toolkit.reproduce.bootstrap import INTERVAL_PERCENT, RESAMPLES
 from toolkit.reproduce.material import Material, gather_material
-from toolkit.reproduce.plan import BUDGETS_M, MAIN_SPACE, SIZES, chosen_units, plan_units, size_subnet
+from toolkit.reproduce.plan import MAIN_SPACE, SIZES, chosen_units, plan_units, size_subnet
 from toolkit.reproduce.results import Results
 from toolkit.reproduce.units import Workshop
+from toolkit.search.paper import BUDGETS_M
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.recipe import Stage

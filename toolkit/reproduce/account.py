@@ -10,7 +10,9 @@ from toolkit.reproduce.bootstrap import RESAMPLES
 from toolkit.reproduce.done import Done
 from toolkit.reproduce.markdown import markdown_table
 from toolkit.reproduce.mixtures import EVENT_LEVEL_DB, MOST_EVENTS
-from toolkit.reproduce.plan import BUDGETS_M, CANDIDATES, PAPER_FULL_M, SIZES, TOLERANCE_M, size_subnet
+from toolkit.reproduce.plan import SIZES, size_subnet
+from toolkit.search.methods import PAPER_CANDIDATES
+from toolkit.search.paper import BUDGETS_M, PAPER_FULL_M, TOLERANCE_M
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.shipped import RECIPES
 from toolkit.specs.space import CLIP_SECONDS
@@ -87,7 +89,7 @@ def different(recipe: Recipe, label_count: int) -> str:
 * **Sizes.** Budgets are the paper's shares of the full subnet: {BUDGETS_M[0]}M of {PAPER_FULL_M}M is
   {BUDGETS_M[0] / PAPER_FULL_M:.0%} of {full / 1e6:.3f}M here. The models that are trained by themselves have
   {own} of it. The paper writes {theirs} for them; by arithmetic its first has 1.17M.
-* **Search.** At most {CANDIDATES} candidates within ± {TOLERANCE_M}M, none of them twice; where a space has fewer
+* **Search.** At most {PAPER_CANDIDATES} candidates within ± {TOLERANCE_M}M, none of them twice; where a space has fewer
   there, all of them.
 * **Batch norm.** Statistics are computed anew for each subnet on training crops, for all methods alike.
 * **Seeds.** Table 1 has several. Table 2 has one, and so have the figures but for [2,2,X]. All share one teacher."""

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from toolkit.reproduce import paper
 from toolkit.reproduce.done import Done, on_test
 from toolkit.reproduce.estimates import Estimate, estimate
-from toolkit.reproduce.plan import BUDGETS_M, SPACES
+from toolkit.reproduce.plan import SPACES
+from toolkit.search.paper import BUDGETS_M
 from toolkit.specs.unit import Evaluation
 
 

@@ -18,7 +18,8 @@ from matplotlib.patches import Patch
 
 from toolkit.reproduce import paper
 from toolkit.reproduce.curves import Box, Point, space_name
-from toolkit.reproduce.plan import BUDGETS_M, MAIN_SPACE, PAPER_FULL_M, SPACES, TOLERANCE_M
+from toolkit.reproduce.plan import MAIN_SPACE, SPACES
+from toolkit.search.paper import BUDGETS_M, PAPER_FULL_M, TOLERANCE_M
 from toolkit.specs.files import new_file
 
 COLOURS = dict(zip(SPACES, ("#D55E00", "#E69F00", "#0072B2", "#009E73", "#CC79A7"), strict=True))

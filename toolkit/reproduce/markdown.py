@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from toolkit.reproduce import paper
 from toolkit.reproduce.curves import Box, Point, space_name, summaries
 from toolkit.reproduce.estimates import Estimate
-from toolkit.reproduce.plan import BUDGETS_M, SPACES
+from toolkit.reproduce.plan import SPACES
 from toolkit.reproduce.tables import Model, Order, Table1, Tuning
+from toolkit.search.paper import BUDGETS_M
 from toolkit.specs.recipe import Recipe
 
 NOT_DONE = "-"

@@ -12,24 +12,17 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from toolkit.search.paper import BUDGETS_M, PAPER_FULL_M
 from toolkit.specs.errors import UserError
 from toolkit.specs.recipe import SAMPLED, Recipe
 from toolkit.specs.space import SearchSpace, Subnet, mode_frames
 
 SEEDS = (0, 1, 2)
-PAPER_FULL_M = 5.2
-BUDGETS_M = (0.8, 1.8, 2.8, 3.8)
-"""Parameters that the paper's subnets are searched for; here the same fractions of the full subnet's."""
-TOLERANCE_M = 0.2
-CANDIDATES = 25
 SIZES = (0.4, 0.6, 0.8)
 """Width ratio in all dynamic blocks, depth 2: the subnets that are trained by themselves."""
 MAIN_SPACE = "ew-ed-22x"
 SPACES = ("ew-ed-xxx", "ew-ed-2xx", MAIN_SPACE, "ew-only", "ew-layerwise")
 """Of the figures; the last is not the paper's."""
-MOST_LISTED = 1000
-DRAWS = 20_000
-"""From a space with more subnets than `MOST_LISTED` candidates come from so many random ones."""
 
 
 @dataclass(frozen=True)
@@ -124,26 +117,6 @@ def size_subnet(space: SearchSpace, ratio: float) -> Subnet:
     """The subnet with one width ratio and depth 2 in all dynamic blocks."""
     index = space.ratios.index(ratio)
     return Subnet(blocks=tuple([block for block in choices if len(block) == 2][index] for choices in space.choices))
-
-
-def candidates(space: SearchSpace, label_count: int, seed: int) -> dict[float, tuple[Subnet, ...]]:
-    """For each of `BUDGETS_M` at most `CANDIDATES` random subnets whose parameters lie within the tolerance."""
-    draw = random.Random(f"{seed} candidates {space.name}")
-    if len(space) <= MOST_LISTED:
-        drawn = list(space.subnets())
-        draw.shuffle(drawn)
-    else:
-        drawn = list(dict.fromkeys(space.sample(draw) for _ in range(DRAWS)))
-    full = space.params(space.largest, label_count)
-    sizes_m = [PAPER_FULL_M * space.params(subnet, label_count) / full for subnet in drawn]
-    return {
-        budget: tuple(
-            [subnet for subnet, size_m in zip(drawn, sizes_m, strict=True) if abs(size_m - budget) <= TOLERANCE_M][
-                :CANDIDATES
-            ]
-        )
-        for budget in BUDGETS_M
-    }
 
 
 def work(unit: Unit, recipe: Recipe) -> float:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from toolkit.reproduce import paper
 from toolkit.reproduce.done import Done, Evaluations, on_test
 from toolkit.reproduce.estimates import BySeed, Estimate, difference, estimate
-from toolkit.reproduce.plan import BUDGETS_M, MAIN_SPACE, PAPER_FULL_M, SIZES, size_subnet
+from toolkit.reproduce.plan import MAIN_SPACE, SIZES, size_subnet
+from toolkit.search.paper import BUDGETS_M, PAPER_FULL_M
 from toolkit.specs.recipe import Recipe
 
 BASELINE, KD, OFA, OFA_SAME = "baseline", "KD", "OFA, searched", "OFA, same architecture"

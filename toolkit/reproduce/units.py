@@ -21,8 +21,9 @@ from toolkit.audio.dataset import Dataset
 from toolkit.progress import Progress
 from toolkit.reproduce.bootstrap import INTERVAL_PERCENT, resampled_mean_average_precisions
 from toolkit.reproduce.material import Material, MixtureSet, gather_material
-from toolkit.reproduce.plan import SIZES, Unit, candidates, plan_units, size_subnet
+from toolkit.reproduce.plan import SIZES, Unit, plan_units, size_subnet
 from toolkit.reproduce.results import DATA, Results, unit_digest
+from toolkit.search.paper import candidates
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.recipe import GIVEN, SAMPLED, Recipe
 from toolkit.specs.space import Subnet

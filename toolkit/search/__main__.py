@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from toolkit.cli import json_option, print_json, verb
 from toolkit.search.options import amount, bounds, count
 
+if TYPE_CHECKING:
+    from toolkit.progress import Progress
+    from toolkit.search.scores import Scorer
+
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @verb
-@click.option("--device", "device_names", required=True, multiple=True, metavar="NAME", help="May be repeated.")
+@click.option("--device", "device_names", multiple=True, metavar="NAME", help="A device profile; may be repeated.")
 @click.option("--run", type=_FOLDER, metavar="DIR", help="Run to search; the default Run otherwise.")
 @click.option("--table", type=_FILE, metavar="FILE", help="Cost table; otherwise the best one found for the device.")
 @click.option("--runtime", type=click.Choice(["tflite", "executorch"]), default="tflite", show_default=True)
@@ -39,6 +43,15 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--candidates", type=click.IntRange(1), help="Subnets to compare.  [default: random 25, evolution 60]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random and evolution.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Recordings to evaluate subnets on that the Run knows not."
+)
+@click.option(
+    "--clips", type=click.IntRange(1), help="With --data: compare on so many clips; the front is scored on all."
+)
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="That evaluate, on each node.")
+@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines that evaluate.")
+@click.option("--paper", is_flag=True, help="The paper's four searches by number of parameters, for no device.")
 @click.option("--out", type=_FOLDER, default=Path("out"), show_default=True, help="The Pick goes to OUT/picks.")
 @click.option("--devices", type=_FOLDER, metavar="DIR", help="Folder with profiles of your own, and their tables/.")
 @json_option
@@ -46,15 +59,36 @@ def main(as_json: bool, **options: Any) -> None:
     """Find the best subnet under a device's budget; of several devices, for each and for all.
 
     Every subnet's cost is the sum of its layers in the device's cost table, front end included; its accuracy is the
-    Run's own evaluation. Exit code 3 means that no subnet fits.
+    Run's own evaluation, or with --data a true one, which the Run then keeps. Exit code 3 means that no subnet fits.
     """
+    from toolkit.progress import Progress
+
+    evaluation = {name: options.pop(name) for name in ("data", "processes", "nodes")}
+    if options["clips"] and not evaluation["data"]:
+        raise click.UsageError("--clips is a part of the recordings: name them with --data.")
+    with Progress() as progress:
+        if options.pop("paper"):
+            if options["device_names"] or options["clips"]:
+                raise click.UsageError("--paper is for no device and compares on all clips: leave those options out.")
+            _paper(as_json, evaluation, progress, **options)
+        elif options["device_names"]:
+            _search(as_json, evaluation, progress, **options)
+        else:
+            raise click.UsageError("Which device? Name one: --device pixel7.")
+
+
+def _search(as_json: bool, evaluation: dict[str, Any], progress: Progress, **options: Any) -> None:
+    """The best subnet for each device."""
     from toolkit.search import report
     from toolkit.search.picture import draw_answers
     from toolkit.search.search import Question, search
     from toolkit.specs.errors import InfeasibleError
 
     question = Question(bounds=bounds(options), **options)
-    answers = search(question)
+    scorer = _scorer(question.run, question.clips, evaluation, progress)
+    answers = search(question, scorer)
+    if not scorer.is_first:
+        return
     pictures = draw_answers(answers)
     if as_json:
         print_json(report.as_json(answers, question, pictures))
@@ -62,6 +96,32 @@ def main(as_json: bool, **options: Any) -> None:
         report.print_answers(answers, question, pictures)
     if answers.infeasible:
         raise InfeasibleError("\n".join(f"{device}: {reason}" for device, reason in answers.infeasible.items()))
+
+
+def _paper(as_json: bool, evaluation: dict[str, Any], progress: Progress, **options: Any) -> None:
+    """The paper's four searches."""
+    from toolkit.search import paper
+    from toolkit.specs.run import Run
+
+    scorer = _scorer(options["run"], None, evaluation, progress)
+    rows = paper.paper_search(Run.open(options["run"]), scorer, options["seed"])
+    if not scorer.is_first:
+        return
+    picture = paper.draw_boxes(rows, Run.open(options["run"]), options["out"])
+    if as_json:
+        print_json(paper.as_json(rows, picture))
+    else:
+        paper.print_rows(rows, picture)
+
+
+def _scorer(run: Path | None, clips: int | None, evaluation: dict[str, Any], progress: Progress) -> Scorer:
+    """The Run's own figures, or true evaluations."""
+    from toolkit.search.scores import RunScores, TrueScores
+    from toolkit.specs.run import Run
+
+    if evaluation["data"] is None:
+        return RunScores(Run.open(run))
+    return TrueScores(Run.open(run), clips=clips, on_progress=progress.count, **evaluation)
 
 
 if __name__ == "__main__":

@@ -39,18 +39,21 @@ def choose(problem: Problem, scores: Scores) -> Choice:
     """
     if not scores:
         raise InfeasibleError(_closest(problem))
-    costs = problem.cost(list(scores))
-    every = [
-        Scored(subnet, score, costs[at], not excesses(costs[at], problem.budget))
-        for at, (subnet, score) in enumerate(scores.items())
-    ]
+    every = with_costs(problem, scores)
     compared = [each for each in every if each.is_inside]
     if not compared:
         raise InfeasibleError(_closest(problem))
     best = max(compared, key=lambda each: (each.mean_average_precision, -each.cost.latency_ms.value, each.subnet.id))
     inside = int((~problem.shares.any(axis=1)).sum())
-    return Choice(
-        best, max(inside, len(compared)), len(compared), tuple(every), pareto_front(every), _larger(problem, best)
+    return Choice(best, max(inside, len(compared)), len(compared), every, pareto_front(every), _larger(problem, best))
+
+
+def with_costs(problem: Problem, scores: Scores) -> tuple[Scored, ...]:
+    """What was scored, with what it costs."""
+    costs = problem.cost(list(scores))
+    return tuple(
+        Scored(subnet, score, costs[at], not excesses(costs[at], problem.budget))
+        for at, (subnet, score) in enumerate(scores.items())
     )
 
 

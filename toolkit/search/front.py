@@ -41,7 +41,7 @@ def pareto_front(every: Iterable[Scored]) -> tuple[Scored, ...]:
 
 def undominated(objectives: Sequence[Sequence[float]]) -> NDArray[np.bool_]:
     """Which of the points [N, O] no other one equals or betters in all and betters in one."""
-    points = np.asarray(objectives, np.float64).reshape(len(objectives), -1)
+    points = np.array(objectives, np.float64)
     kept = np.ones(len(points), bool)
     for at, point in enumerate(points):
         rivals = points[kept]

@@ -8,11 +8,16 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toolkit.search.front import Scored
 from toolkit.search.search import Answer, Answers
 from toolkit.specs.files import new_file
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NO_PICTURE = "none: pip install 'aec-toolkit[search]' brings matplotlib"
 _PIXELS_PER_INCH = 150
 _INSIDE, _OUTSIDE, _FRONT, _PICK = "#0072B2", "0.75", "#009E73", "#D55E00"
 
@@ -46,13 +51,19 @@ def draw_front(answer: Answer, path: Path) -> Path:
     axes.set_xlabel(f"latency of one {'chunk' if pick.mode == 'stream' else '10 s clip'} (ms, {kind})")
     axes.set_ylabel("mAP on validation")
     axes.set_title(f"{pick.device}: {pick.runtime} {key.runtime_version}, {pick.precision}, {pick.mode}", fontsize=10)
-    axes.grid(visible=True, color="0.92")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, loc="lower right")
+    save_picture(figure, path)
+    return path
+
+
+def save_picture(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, whole or not at all."""
+    for axes in figure.axes:
+        axes.grid(visible=True, color="0.92")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
     with new_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_PIXELS_PER_INCH, metadata={"Software": None})
-    return path
 
 
 def _points(some: Sequence[Scored]) -> tuple[list[float], list[float]]:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from toolkit.costs.bounds import BOUNDS
 from toolkit.search.front import Scored
+from toolkit.search.picture import NO_PICTURE
 from toolkit.search.search import Answer, Answers, Question
 from toolkit.specs.cost import Kind
 
@@ -139,7 +140,7 @@ def _remarks(answer: Answer, question: Question, pictures: Mapping[str, Path]) -
     if pick.predicted.latency_ms.kind == "modelled":
         remarks.append(("", "to measure on the device itself: python -m toolkit.profile --help"))
     drawn = pictures.get(pick.device)
-    remarks.append(("picture", str(drawn) if drawn else "none: pip install 'aec-toolkit[search]' brings matplotlib"))
+    remarks.append(("picture", str(drawn) if drawn else NO_PICTURE))
     return [*remarks, ("pick", str(answer.path)), ("next", next_command(question, pick.device))]
 
 

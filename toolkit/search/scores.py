@@ -7,32 +7,109 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
 
 from toolkit.search.methods import Method
 from toolkit.specs.errors import UserError
 from toolkit.specs.run import Run
 from toolkit.specs.space import Subnet
 
-Score = Callable[[Sequence[Subnet]], Mapping[Subnet, float]]
-"""Validation mAP of each of some subnets."""
-
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, how many there are."""
 ENUMERATED = 2_000
 """A space with more subnets is never gone through."""
 DRAWS = 20_000
 """Of a larger one so many random subnets stand for the whole."""
 
 
-def run_scores(run: Run) -> Score:
-    """The figures that training left in a Run; raises UserError for a subnet that it never evaluated."""
-    return lambda subnets: {subnet: run.result(subnet).mean_average_precision for subnet in subnets}
+class Scorer(Protocol):
+    """Tells how good subnets are."""
+
+    knows_all: bool
+    """Whether any subnet of the space can be scored, or only those that the Run knows."""
+    is_first: bool
+    """Of several processes that search alike, whether this one writes and talks."""
+
+    def scores(self, subnets: Sequence[Subnet]) -> Mapping[Subnet, float]:
+        """Validation mAP of each, as a method compares them."""
+        ...
+
+    def finals(self, subnets: Sequence[Subnet]) -> Mapping[Subnet, float]:
+        """The same of a few that were found good, on all recordings."""
+        ...
+
+    def complete(self, subnets: Sequence[Subnet]) -> None:
+        """Put into the Run all that an export of them needs."""
+        ...
 
 
-def pool(run: Run, can_evaluate: bool, method: Method, seed: int) -> tuple[Subnet, ...]:
+class RunScores:
+    """The figures that training left in a Run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.knows_all = len(run.results) >= len(run.manifest.space)
+        self.is_first = True
+
+    def scores(self, subnets: Sequence[Subnet]) -> Mapping[Subnet, float]:
+        """Validation mAP of each; raises UserError for a subnet that the Run never evaluated."""
+        return {subnet: self._run.result(subnet).mean_average_precision for subnet in subnets}
+
+    finals = scores
+
+    def complete(self, subnets: Sequence[Subnet]) -> None:
+        """Nothing is to be done: what the Run evaluated can be exported."""
+
+
+class TrueScores:
+    """Evaluations on recordings, kept in the Run (`toolkit.evaluate`).
+
+    Args:
+        run: whose subnets are evaluated.
+        data: recordings with labels.
+        clips: compare on so many validation clips, a fixed choice; what was found good is scored on all at the end.
+        processes, nodes: that share the work, as in training.
+        on_progress: told what is done.
+
+    Raises:
+        UserError: the data do not do, or the processes cannot be had.
+    """
+
+    knows_all = True
+
+    def __init__(
+        self, run: Run, data: Path | None, clips: int | None, processes: int, nodes: int, on_progress: Progress
+    ) -> None:
+        from toolkit.audio.dataset import data_root, load_dataset
+        from toolkit.evaluate.evaluator import Evaluator
+        from toolkit.train.parallel import launch
+
+        recipe = run.manifest.recipe.model_copy(update={"precision": "32-true"})
+        fabric = launch(recipe, "cpu", processes, nodes, None)
+        self._all = Evaluator(run, load_dataset(data_root(data)), None, fabric, on_progress)
+        self._some = self._all.on(clips)
+        self.is_first = fabric.is_global_zero
+
+    def scores(self, subnets: Sequence[Subnet]) -> Mapping[Subnet, float]:
+        """Validation mAP of each on the clips that are compared on."""
+        return self._some(subnets)
+
+    def finals(self, subnets: Sequence[Subnet]) -> Mapping[Subnet, float]:
+        """Validation mAP of each on all clips."""
+        return self._all(subnets)
+
+    def complete(self, subnets: Sequence[Subnet]) -> None:
+        """Statistics, ranges and thresholds of each."""
+        self._all.complete(subnets)
+
+
+def pool(run: Run, scorer: Scorer, method: Method, seed: int) -> tuple[Subnet, ...]:
     """The subnets to choose among.
 
     Args:
         run: whose space is searched.
-        can_evaluate: whether any subnet can be scored, or only those that the Run knows.
+        scorer: what it knows.
         method: exhaustive needs a space that can be gone through, evolution one that can be scored anywhere.
         seed: of the sample of a large space.
 
@@ -40,7 +117,9 @@ def pool(run: Run, can_evaluate: bool, method: Method, seed: int) -> tuple[Subne
         UserError: the method does not do for this space, or the Run knows no subnet.
     """
     space = run.manifest.space
-    if can_evaluate and len(space) > ENUMERATED:
+    if scorer.knows_all and len(space) <= ENUMERATED:
+        return tuple(space.subnets())
+    if scorer.knows_all:
         if method == "exhaustive":
             raise UserError(
                 f"space {space.name} at base width {space.base_width} has {len(space):,} subnets, too many to evaluate "
@@ -48,12 +127,10 @@ def pool(run: Run, can_evaluate: bool, method: Method, seed: int) -> tuple[Subne
             )
         rng = random.Random(seed)
         return tuple(dict.fromkeys([space.smallest, space.largest, *(space.sample(rng) for _ in range(DRAWS))]))
-    if can_evaluate:
-        return tuple(space.subnets())
     known = tuple(space.parse(name) for name in run.results)
     if not known:
         raise UserError(f"Run {run.manifest.name} holds no evaluation of any subnet. Train it again.")
-    if method == "evolution" and len(known) < len(space):
+    if method == "evolution":
         raise UserError(
             f"the Run knows {len(known)} of {len(space):,} subnets, and evolution breeds others. Give recordings to "
             "evaluate them on: --data FOLDER."

@@ -14,10 +14,10 @@ from pathlib import Path
 from toolkit.costs.bounds import excesses, merge
 from toolkit.costs.predict import Costs, predict_all, widths_of
 from toolkit.costs.tables import find_table, load_table
-from toolkit.search.choice import Choice, choose
-from toolkit.search.front import Scored
-from toolkit.search.methods import Method, Problem, scored
-from toolkit.search.scores import Score, pool, run_scores
+from toolkit.search.choice import Choice, choose, with_costs
+from toolkit.search.front import Scored, pareto_front
+from toolkit.search.methods import Method, Problem, Scores, scored
+from toolkit.search.scores import RunScores, Scorer, pool
 from toolkit.specs.cost import CostTable
 from toolkit.specs.device import Budget, load_profile
 from toolkit.specs.errors import InfeasibleError, UserError
@@ -44,6 +44,8 @@ class Question:
     candidates: int | None = None
     """Subnets to score at most; the method's own number if none is given."""
     seed: int = 0
+    clips: int | None = None
+    """Validation clips that a method compares on; all if none is given."""
     out: Path = OUT
     devices: Path | None = None
     """Folder with profiles of one's own."""
@@ -77,12 +79,21 @@ class Answers:
     """The best that is inside every device's budget, with its costs on the first; None with one device."""
 
 
-def search(question: Question, score: Score | None = None) -> Answers:
-    """Find the best subnet for each device and write the Picks to `out/picks/`.
+def search(question: Question, scorer: Scorer | None = None) -> Answers:
+    """Find the best subnet for each device and write the Picks to `out/picks/`; raises as `look` does."""
+    answers = look(question, scorer)
+    if scorer is None or scorer.is_first:
+        for answer in answers.each:
+            answer.pick.save(answer.path)
+    return answers
+
+
+def look(question: Question, scorer: Scorer | None = None) -> Answers:
+    """Find the best subnet for each device, and write nothing but what `scorer` keeps.
 
     Args:
         question: what is searched.
-        score: true evaluations, of any subnet of the space; without it the Run's own figures are all there are.
+        scorer: how good subnets are; the Run's own figures if none is given.
 
     Raises:
         UserError: unknown device, no Run, no table, a contradictory budget.
@@ -90,24 +101,33 @@ def search(question: Question, score: Score | None = None) -> Answers:
     """
     _check(question)
     run = Run.open(question.run)
-    subnets = pool(run, score is not None, question.method, question.seed)
-    known = score or run_scores(run)
+    scorer = scorer or RunScores(run)
     tables = {name: _table(question, name, run.manifest) for name in question.device_names}
+    subnets = pool(run, scorer, question.method, question.seed)
     answers, infeasible, problems = [], {}, []
     for name, (path, table) in tables.items():
         budget = _budget(question, load_profile(name, question.devices).budget)
-        problem = Problem(run.manifest.space, subnets, _costs(table, run.manifest), known, budget)
+        problem = Problem(run.manifest.space, subnets, _costs(table, run.manifest), scorer.scores, budget)
         problems.append(problem)
         try:
-            choice = choose(problem, scored(problem, question.method, question.candidates, question.seed))
+            choice = choose(problem, _final(problem, question, scorer))
         except InfeasibleError as error:
             infeasible[name] = str(error)
             continue
         pick = _pick(question, name, run, table, problem, choice)
         answers.append(Answer(pick, pick_path(pick, question.out), table, path, problem, choice))
-    for answer in answers:
-        answer.pick.save(answer.path)
-    return Answers(tuple(answers), infeasible, _for_all(answers, problems))
+    everyone = _for_all(answers, problems)
+    scorer.complete([answer.choice.best.subnet for answer in answers] + ([everyone.subnet] if everyone else []))
+    return Answers(tuple(answers), infeasible, everyone)
+
+
+def _final(problem: Problem, question: Question, scorer: Scorer) -> Scores:
+    """The scores of what a method compared; what it found good on a part of the recordings is scored on all of them."""
+    found = scored(problem, question.method, question.candidates, question.seed)
+    if not found or question.clips is None:
+        return found
+    inside = [each for each in with_costs(problem, found) if each.is_inside]
+    return dict(scorer.finals([each.subnet for each in pareto_front(inside)]))
 
 
 def _check(question: Question) -> None:
