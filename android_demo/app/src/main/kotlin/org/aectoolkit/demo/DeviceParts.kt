@@ -1,0 +1,61 @@
+package org.aectoolkit.demo
+
+import android.Manifest
+import android.content.Context
+import android.content.pm.PackageManager
+import android.os.Handler
+import android.os.Looper
+import org.aectoolkit.core.BundleStore
+import org.aectoolkit.core.RunnerFactory
+import org.aectoolkit.tflite.TfliteRunners
+import java.io.File
+import java.io.IOException
+import java.io.InputStream
+import java.util.concurrent.Executor
+import java.util.concurrent.Executors
+
+/** The device itself. Holds no activity. */
+class DeviceParts(
+    private val context: Context,
+) : Parts {
+    override val store = BundleStore(File(context.filesDir, "bundles"))
+    override val runners: RunnerFactory = TfliteRunners()
+    override val main: Executor = Handler(Looper.getMainLooper()).let { Executor(it::post) }
+    override val work: Executor = Executors.newSingleThreadExecutor { Thread(it, "work").apply { isDaemon = true } }
+    private val taken = context.getSharedPreferences("bundle", Context.MODE_PRIVATE)
+
+    override fun shipped(): Map<String, () -> InputStream>? {
+        val names = context.assets.list(ASSETS).orEmpty()
+        if (MANIFEST !in names || taken.getString(TAKEN, null) == shippedManifest()) return null
+        return names.associateWith { name -> { context.assets.open("$ASSETS/$name") } }
+    }
+
+    override fun shippedDone() = taken.edit().putString(TAKEN, shippedManifest()).apply()
+
+    private fun shippedManifest() = context.assets.open("$ASSETS/$MANIFEST").bufferedReader().use { it.readText() }
+
+    override fun pushed(): File? =
+        context.getExternalFilesDir(null)?.let { File(it, PUSHED) }?.takeIf { it.isFile }
+
+    override fun mayRecord(): Boolean =
+        context.checkSelfPermission(Manifest.permission.RECORD_AUDIO) == PackageManager.PERMISSION_GRANTED
+
+    override fun microphone(rateHz: Int) = MicrophoneSource(context, rateHz)
+
+    override fun memoryMb(): Double? =
+        try {
+            File("/proc/self/status").useLines { lines ->
+                lines.firstOrNull { it.startsWith("VmRSS:") }?.let { it.filter(Char::isDigit).toLong() / KILO }
+            }
+        } catch (_: IOException) {
+            null
+        }
+
+    private companion object {
+        const val ASSETS = "bundle"
+        const val MANIFEST = "manifest.json"
+        const val TAKEN = "manifest taken from the app"
+        const val PUSHED = "bundle.zip"
+        const val KILO = 1024.0
+    }
+}
