@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
+from click.core import ParameterSource
 
 from toolkit.cli import json_option, needs, print_json, verb
 from toolkit.specs.runtime import Precision, Runtime
@@ -54,6 +55,13 @@ def several(name: str, every: tuple[str, ...], default: tuple[str, ...], what: s
 )
 @click.option("--qat", is_flag=True, help="Fine-tune what becomes int8 on the clips of --data first.")
 @click.option("--data", type=click.Path(path_type=Path), help="Clips for --qat; labels are not needed.")
+@click.option(
+    "--android",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Put the bundle into this Android demo app too; `stream` alone in the pick's precision, if none is asked for.",
+)
+@click.option("--zip", "as_zip", is_flag=True, help="Write BUNDLE.zip too, which the app's file picker takes.")
 @json_option
 @needs("export", "export needs torch and the converter of each runtime")
 def main(
@@ -62,6 +70,8 @@ def main(
     subnet: str | None,
     run_folder: Path | None,
     out: Path,
+    android: Path | None,
+    as_zip: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -69,6 +79,7 @@ def main(
     from dataclasses import replace
 
     from toolkit.audio.dataset import data_root, load_dataset
+    from toolkit.export.delivery import assets_bundle, put_into_app, zip_bundle
     from toolkit.export.export import Order, choose_formats, export
     from toolkit.lower.via_onnx2tf import ONNX2TF
     from toolkit.progress import Progress
@@ -78,15 +89,20 @@ def main(
 
     if sum(given is not None for given in (device, pick_file, subnet)) != 1:
         raise UserError("say what to export with one of --device NAME, --pick FILE and --subnet ID.")
+    pick = None
+    if subnet is None:
+        path, pick = (pick_file, Pick.load(pick_file)) if pick_file else latest_pick(device or "", out)
+        click.echo(f"pick: {path}", err=True)
+    if android is not None:
+        assets_bundle(android)  # refuses before anything is made
+        _ask_for_the_app(options, pick.precision if pick else "int8")
     modes = _chosen(MODES, options["modes"])
     formats = choose_formats(_chosen(RUNTIMES, options["runtimes"]), _chosen(PRECISIONS, options["precisions"]))
     run = Run.open(run_folder)
-    if subnet is not None:
-        order, name = Order(run, run.manifest.space.parse(subnet), modes, formats), subnet
-    else:
-        path, pick = (pick_file, Pick.load(pick_file)) if pick_file else latest_pick(device or "", out)
-        click.echo(f"pick: {path}", err=True)
+    if pick is not None:
         order, name = Order.of_pick(run, pick, modes, formats), f"{pick.device}-{pick.subnet}"
+    else:
+        order, name = Order(run, run.manifest.space.parse(subnet or ""), modes, formats), str(subnet)
     if options["qat"]:
         order = replace(order, qat_data=load_dataset(data_root(options["data"])))
     order = replace(order, via=options["via"])
@@ -95,16 +111,37 @@ def main(
     folder = out / "bundles" / name
     with Progress() as progress:
         manifest = export(order, folder, progress.count)
+    also = {"android": str(put_into_app(folder, android))} if android else {}
+    also |= {"zip": str(zip_bundle(folder))} if as_zip else {}
     if as_json:
-        print_json(
-            {"bundle": str(folder), "subnet": manifest.subnet, "files": [f.model_dump() for f in manifest.files]}
-        )
+        files = [file.model_dump() for file in manifest.files]
+        print_json({"bundle": str(folder), "subnet": manifest.subnet, "files": files} | also)
         return
     click.echo(f"bundle: {folder}  (subnet {manifest.subnet}, {len(manifest.labels)} labels)")
     for file in manifest.files:
         click.echo(f"  {file.name}  {file.size_bytes / 1e6:.2f} MB")
+    for kind, where in also.items():
+        click.echo(f"{kind}: {where}")
     of_run = f" --run {shlex.quote(str(run_folder))}" if run_folder else ""
     click.echo(f"next: python -m toolkit.verify --bundle {shlex.quote(str(folder))}{of_run}")
+
+
+def _ask_for_the_app(options: dict[str, Any], precision: Precision) -> None:
+    """Put what the Android app runs where the command line asks for nothing else.
+
+    Raises:
+        UserError: what it asks for holds no file that the app runs.
+    """
+    from toolkit.specs.errors import UserError
+
+    context = click.get_current_context()
+    for name, value in (("modes", "stream"), ("precisions", precision)):
+        if context.get_parameter_source(name) is ParameterSource.DEFAULT:
+            options[name] = (value,)
+    if not {"stream", EVERY} & set(options["modes"]):
+        raise UserError("the Android app runs `stream` files; expected --mode stream with --android.")
+    if not {"tflite", "executorch", EVERY} & set(options["runtimes"]):
+        raise UserError("the Android app runs tflite or executorch files; expected --runtime tflite with --android.")
 
 
 def _chosen(every: tuple[Name, ...], wanted: tuple[str, ...]) -> tuple[Name, ...]:
