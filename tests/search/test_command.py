@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.costs.invented import invented_table, save_table, write_profile
 from tests.search.conftest import Place
 from toolkit.search.__main__ import main
+from toolkit.specs.cost import CostTable
 from toolkit.specs.pick import Pick
+from toolkit.specs.run import Run
 
 
 def run_verb(*arguments: str) -> Result:
@@ -115,3 +118,69 @@ def test_no_framework_is_loaded(place: Place) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("loaded set()\n")
+
+
+def test_parameters_and_their_tolerance(place: Place) -> None:
+    """`--params N --tolerance T` bounds from both sides, and the pick lies between."""
+    result = run_verb("--device", "board", "--json", "--params", "25k", "--tolerance", "5k", *place.arguments)
+    (answer,) = json.loads(result.stdout)["answers"]
+    assert (answer["pick"]["budget"]["min_params"], answer["pick"]["budget"]["max_params"]) == (20_000, 30_000)
+    assert 20_000 <= answer["pick"]["predicted"]["params"] <= 30_000
+
+
+def test_several_devices_and_one_subnet_for_all(place: Place) -> None:
+    """Each device gets its own best, and the best for all is inside every budget and no better than any of them."""
+    strict = write_profile(place.devices, "small", "max_core_share = 0.009")
+    assert strict.exists()
+    save_table(invented_table(Run.open(place.run), device="small"), place.devices / "tables")
+    devices = ("--device", "board", "--device", "small")
+    answer = json.loads(run_verb(*devices, "--json", *place.arguments).stdout)
+    picks = {each["pick"]["device"]: each["pick"] for each in answer["answers"]}
+    assert set(picks) == {"board", "small"}
+    everyone = answer["for_all"]
+    assert everyone["mean_average_precision"] <= min(pick["mean_average_precision"] for pick in picks.values())
+    assert everyone["predicted"]["core_share"]["value"] <= 0.009
+    shown = run_verb(*devices, *place.arguments).stdout
+    assert f"for all      {everyone['subnet']}" in shown
+    assert f"--subnet {everyone['subnet']}" in shown
+
+
+def test_a_device_that_nothing_fits_does_not_spoil_the_others(place: Place) -> None:
+    """The others' Picks are written and shown; the exit code is 3 and the line names the device that went without."""
+    write_profile(place.devices, "tiny", "max_core_share = 0.0001")
+    save_table(invented_table(Run.open(place.run), device="tiny"), place.devices / "tables")
+    result = run_verb("--device", "board", "--device", "tiny", *place.arguments)
+    assert result.exit_code == 3
+    assert "error: tiny: none of 128 subnets fits" in result.stderr
+    assert [path.stem.split("-")[0] for path in (place.out / "picks").glob("*.json")] == ["board"]
+
+
+def test_every_method_gives_a_front_and_a_pick(place: Place) -> None:
+    """The pick of each method is inside the budget, and no subnet of its front beats it inside."""
+    for method in ("exhaustive", "random", "evolution"):
+        (answer,) = json.loads(run_verb("--device", "board", "--json", "--method", method, *place.arguments).stdout)[
+            "answers"
+        ]
+        inside = [each["mean_average_precision"] for each in answer["front"] if each["inside_budget"]]
+        assert answer["pick"]["mean_average_precision"] == max(inside)
+        assert Path(answer["picture"]).exists()
+
+
+def test_a_table_of_another_runtime_is_asked_for(place: Place) -> None:
+    """`--runtime executorch` takes ExecuTorch's table, and without one names the command that makes it."""
+    result = run_verb("--device", "board", "--runtime", "executorch", *place.arguments)
+    assert result.exit_code == 2
+    assert (
+        "python -m toolkit.profile --device board --runtime executorch --mode stream --precision int8" in result.stderr
+    )
+
+
+def test_a_holed_table_names_what_is_missing(place: Place) -> None:
+    """Layers that the table lacks are named, with the command that measures them."""
+    whole = invented_table(Run.open(place.run), device="board")
+    holed = CostTable(whole.key, list(whole.rows.values())[:-3])
+    path = save_table(holed, place.out / "tables")
+    result = run_verb("--device", "board", "--table", str(path), *place.arguments)
+    assert result.exit_code == 2
+    assert list(whole.rows)[-1] in result.stderr
+    assert "python -m toolkit.profile --device board" in result.stderr
