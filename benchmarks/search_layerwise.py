@@ -1,10 +1,9 @@
 """Evolution against random search where a space is too large to go through: 60 true evaluations each, in five seeds.
 
 A Run of the space `ew-layerwise` is trained first (`benchmarks/layerwise.toml`), or given with --run; costs are
-modelled for the device. Each method compares subnets on a fixed part of the validation recordings; the front that it finds is
-scored again on all of them, and its hypervolume is taken over mAP, latency and memory, as shares of what lies between
-the smallest and the largest subnet. Random search draws 60 subnets of the space. Recordings: the folder that AEC_DATA
-names.
+modelled for the device. Each method compares subnets on a fixed part of the validation recordings. The front that it
+finds is scored again on all of them, and its hypervolume is taken over mAP, latency and memory, as shares of what lies
+between the smallest and the largest subnet. Recordings: the folder that AEC_DATA names.
 Run: python -m benchmarks.search_layerwise [--quick] [--run DIR]
 """
 
