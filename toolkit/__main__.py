@@ -14,6 +14,7 @@ VERBS = {
     "export": "write a subnet as a bundle of runtime files",
     "verify": "compare a bundle with PyTorch",
     "listen": "listen to a file or a microphone with a bundle",
+    "report": "write all of it as one page to open in a browser",
     "reproduce": "make the paper's tables and figures anew",
     "demo": "run the whole chain on this machine",
 }
