@@ -8,25 +8,28 @@ Not the search, which asks. Proved by tests/evaluate/test_evaluator.py.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from toolkit.audio.dataset import Dataset
+from toolkit.evaluate.complete import complete
 from toolkit.evaluate.material import chosen, gather_for
 from toolkit.evaluate.processes import of_all, of_first
 from toolkit.evaluate.shares import next_shares, walk_cost
 from toolkit.evaluate.unfinished import Scores, Unfinished
 from toolkit.specs.errors import UserError
 from toolkit.specs.evaluation import EVALUATIONS, Evaluation, EvaluationCache, EvaluationHead
-from toolkit.specs.run import WEIGHTS, Run
+from toolkit.specs.run import WEIGHTS, Run, SubnetResult
 from toolkit.specs.space import Subnet
 from toolkit.supernet.norms import Moments, StoredNorms, recalibrate
 from toolkit.supernet.supernet import steps
@@ -74,26 +77,41 @@ class Evaluator:
         self._fabric = fabric or Fabric(accelerator="cpu", devices=1)
         self._tell = on_progress if self._fabric.is_global_zero else quiet
         self.examples = gather_for(run, dataset, self._tell)
-        self.heard = chosen(self.examples, clips, run.manifest.recipe.seed)
+        self.net = load_weights(run)[0].to(self._fabric.device)
+        self._macs_per_s = FIRST_MACS_PER_S
+        self._files: Unfinished
+        self.hear(clips)
+
+    def on(self, clips: int | None) -> Evaluator:
+        """The same on other validation clips; recordings and weights are not read again."""
+        other = copy.copy(self)
+        other.hear(clips)
+        return other
+
+    def hear(self, clips: int | None) -> None:
+        """Score on so many validation clips from now on, on all if no number is given."""
+        self.heard = chosen(self.examples, clips, self.run.manifest.recipe.seed)
         """The validation examples that subnets are scored on."""
         self._targets = self.examples.targets(self.heard)
-        self.net = load_weights(run)[0].to(self._fabric.device)
         rows = [[example.name, *example.labels] for example in self.heard]
         head = EvaluationHead(
-            weights=run.manifest.sha256[WEIGHTS],
+            weights=self.run.manifest.sha256[WEIGHTS],
             data_hash=self.examples.data_hash,
             validation=hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16],
             clips=len(self.heard),
         )
-        self._cache = EvaluationCache(run.folder, head)
+        self._cache = EvaluationCache(self.run.folder, head)
         self._known = of_first(self._fabric, self._cache.load)
-        self._macs_per_s = FIRST_MACS_PER_S
-        self._files: Unfinished
 
     @property
     def key(self) -> str:
         """Names the cache: 16 hexadecimal digits over weights, data and the very clips that subnets are scored on."""
         return self._cache.head.key
+
+    @property
+    def path(self) -> Path:
+        """The file that keeps the figures."""
+        return self._cache.path
 
     @property
     def known(self) -> dict[str, float]:
@@ -123,6 +141,19 @@ class Evaluator:
                 for start in range(0, len(pending), GROUP_SUBNETS):
                     self._evaluate(pending[start : start + GROUP_SUBNETS])
         return {subnet: self._known[subnet.id].mean_average_precision for subnet in subnets}
+
+    def complete(self, subnets: Sequence[Subnet]) -> dict[Subnet, SubnetResult]:
+        """What the Run keeps of each subnet; of those it knows nothing of yet, as `toolkit.evaluate.complete` says.
+
+        Raises:
+            MismatchError: the data are not those of the training.
+            UserError: a subnet is not in the Run's space, or the Run's folder cannot be written.
+        """
+        for subnet in subnets:
+            self.run.manifest.space.parse(subnet.id)
+        of_first(self._fabric, complete, self.run, self.examples, self.frames, subnets, self._tell)
+        self.run = Run.open(self.run.folder)
+        return {subnet: self.run.result(subnet) for subnet in subnets}
 
     def _take_files(self, held: ExitStack) -> None:
         """In the first process, which alone reads and writes them."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from toolkit.frontend import LogMel
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.run import LabelDecision, off_threshold
-from toolkit.specs.space import Subnet
+from toolkit.specs.space import SearchSpace, Subnet
 from toolkit.supernet.norms import StoredNorms
 from toolkit.supernet.supernet import Supernet
 from toolkit.train.examples import Examples, Progress
@@ -77,38 +77,68 @@ def decide(
     """
     streams = plan_streams(examples, recipe)
     heard = score_streams(net, norms, subnets, streams, on_progress)
-    by_size = sorted(subnets, key=lambda subnet: net.space.params(subnet, len(examples.labels), recipe.front_end))
-    spread = sorted({round(place) for place in np.linspace(0, len(by_size) - 1, SHAPE_SUBNETS)})
-    largest = by_size[-1].id
-    targets = examples.targets(examples.validation)
-    precisions = average_precisions(scores[largest], targets)
-    labels: list[LabelDecision] = []
-    measured: dict[str, list[Measured]] = {subnet.id: [] for subnet in subnets}
-    for column, label in enumerate(examples.labels):
-        positives = int(targets[:, column].sum())
-        samples = [heard[by_size[place].id][:, :, column] for place in spread]
-        fit = LabelFit(label, streams, positives, recipe.false_alarms_per_hour, samples)
-        for name, found in measured.items():
-            found.append(fit.measure(heard[name][:, :, column]))
-        best = measured[largest][column]
-        labels.append(
-            LabelDecision(
-                label=label,
-                threshold=best.threshold,
-                off_threshold=off_threshold(best.threshold, fit.shape.off_ratio),
-                smoothing_decisions=fit.shape.smoothing_decisions,
-                calibrated=fit.calibrated,
-                train_clips=examples.count(label, "train"),
-                validation_clips=examples.count(label, "validation"),
-                average_precision=precisions.get(column),
-                event_f1=best.event_f1,
-                false_alarms_per_hour=best.false_alarms_per_hour,
-            )
+    samples = spread(net.space, subnets, len(examples.labels))
+    fits, measured = fit_labels(streams, heard, samples, examples, recipe, on_progress)
+    largest = samples[-1].id
+    precisions = average_precisions(scores[largest], examples.targets(examples.validation))
+    labels = tuple(
+        LabelDecision(
+            label=label,
+            threshold=best.threshold,
+            off_threshold=off_threshold(best.threshold, fit.shape.off_ratio),
+            smoothing_decisions=fit.shape.smoothing_decisions,
+            calibrated=fit.calibrated,
+            train_clips=examples.count(label, "train"),
+            validation_clips=examples.count(label, "validation"),
+            average_precision=precisions.get(column),
+            event_f1=best.event_f1,
+            false_alarms_per_hour=best.false_alarms_per_hour,
         )
+        for column, (label, fit, best) in enumerate(zip(examples.labels, fits, measured[largest], strict=True))
+    )
+    return Decided(labels, figures_of(fits, measured), summary(streams, recipe))
+
+
+def spread(space: SearchSpace, subnets: Sequence[Subnet], label_count: int) -> list[Subnet]:
+    """The subnets that shapes are fitted on: from the smallest to the largest, which comes last."""
+    by_size = sorted(subnets, key=lambda subnet: space.params(subnet, label_count))
+    return [by_size[place] for place in sorted({round(at) for at in np.linspace(0, len(by_size) - 1, SHAPE_SUBNETS)})]
+
+
+def fit_labels(
+    streams: Sequence[Stream],
+    heard: Mapping[str, NDArray[np.float32]],
+    samples: Sequence[Subnet],
+    examples: Examples,
+    recipe: Recipe,
+    on_progress: Progress,
+) -> tuple[list[LabelFit], dict[str, list[Measured]]]:
+    """The fit of each label, and by subnet id what it measures.
+
+    Args:
+        streams: what was heard.
+        heard: scores [S, D, L] by subnet id.
+        samples: the subnets among them that shapes are fitted on.
+        examples: for labels and targets.
+        recipe: for `false_alarms_per_hour`.
+        on_progress: told how many labels are fitted.
+    """
+    positives = examples.targets(examples.validation).sum(axis=0)
+    fits: list[LabelFit] = []
+    measured: dict[str, list[Measured]] = {name: [] for name in heard}
+    for column, label in enumerate(examples.labels):
+        shaping = [heard[subnet.id][:, :, column] for subnet in samples]
+        fits.append(LabelFit(label, streams, int(positives[column]), recipe.false_alarms_per_hour, shaping))
+        for name, found in measured.items():
+            found.append(fits[-1].measure(heard[name][:, :, column]))
         on_progress("fitting decisions", column + 1, len(examples.labels))
-    calibrated = [decision.calibrated for decision in labels]
-    figures = {name: EventFigures.of(found, calibrated) for name, found in measured.items()}
-    return Decided(tuple(labels), figures, summary(streams, recipe))
+    return fits, measured
+
+
+def figures_of(fits: Sequence[LabelFit], measured: Mapping[str, Sequence[Measured]]) -> dict[str, EventFigures]:
+    """What all labels say together, by subnet id."""
+    calibrated = [fit.calibrated for fit in fits]
+    return {name: EventFigures.of(found, calibrated) for name, found in measured.items()}
 
 
 def score_streams(
