@@ -92,7 +92,7 @@ def profile(question: Question, report: Report) -> Iterator[Profiled]:
     if not question.pack and question.runtime != "tflite":
         check_agent(question.runtime, question.agent)
     machine = target.machine()
-    _check_machine(device, machine)
+    check_machine(device, machine)
     for folder in packs(question, report):
         pack = open_pack(folder)
         agent = choose_agent(
@@ -193,8 +193,8 @@ def _cores(device: DeviceProfile, threads: int) -> tuple[int, ...]:
     return tuple(cores[-threads:])
 
 
-def _check_machine(device: DeviceProfile, machine: str) -> None:
-    """An ARM device's table is not measured on something else."""
+def check_machine(device: DeviceProfile, machine: str) -> None:
+    """An ARM device's figures are not measured on something else; raises MismatchError."""
     core = device.cluster.core if device.clusters else ""
     if core.startswith("Cortex-") and not machine.startswith(("aarch64", "arm")):
         raise MismatchError(

@@ -19,36 +19,46 @@ CLOCK_SPREAD = 0.05
 DRIFT = 0.1
 _NOW, _SINCE_BOOT = 0xF, 0xF0000
 """Source: Raspberry Pi documentation, vcgencmd get_throttled."""
-_AGAIN = "profile again"
 
 
-def remarks(journal: Journal, measurements: Mapping[str, Measurement]) -> list[str]:
-    """A sentence for each doubt, the gravest first; none for numbers to be trusted."""
-    return [*_scatter(measurements), *_throttling(journal.visits), *_clock(journal), *_drift(journal), *_load(journal)]
+def remarks(
+    journal: Journal, measurements: Mapping[str, Measurement], each: str = "layers", again: str = "profile again"
+) -> list[str]:
+    """A sentence for each doubt, the gravest first; none for numbers to be trusted.
+
+    `each` is what was measured, and `again` what people do to have it measured anew.
+    """
+    return [
+        *_scatter(measurements, each, again),
+        *_throttling(journal.visits, again),
+        *_clock(journal, again),
+        *_drift(journal),
+        *_load(journal, again),
+    ]
 
 
-def _scatter(measurements: Mapping[str, Measurement]) -> Iterator[str]:
-    noisy = {name: each.variation for name, each in measurements.items() if each.variation > MAX_VARIATION}
+def _scatter(measurements: Mapping[str, Measurement], each: str, again: str) -> Iterator[str]:
+    noisy = {name: found.variation for name, found in measurements.items() if found.variation > MAX_VARIATION}
     if noisy:
         worst = max(noisy, key=lambda name: noisy[name])
         yield (
-            f"{len(noisy)} of {len(measurements)} layers scatter by more than {100 * MAX_VARIATION:.0f} %, {worst} by "
-            f"{100 * noisy[worst]:.0f} %: end other programs there (`top` shows them), then {_AGAIN}."
+            f"{len(noisy)} of {len(measurements)} {each} scatter by more than {100 * MAX_VARIATION:.0f} %, {worst} by "
+            f"{100 * noisy[worst]:.0f} %: end other programs there (`top` shows them), then {again}."
         )
 
 
-def _throttling(visits: Sequence[Visit]) -> Iterator[str]:
+def _throttling(visits: Sequence[Visit], again: str) -> Iterator[str]:
     flags = [int(text, 16) for visit in visits for text in (visit.before.throttled, visit.after.throttled) if text]
     if any(flag & _NOW for flag in flags):
         yield (
             f"the board throttled itself ({max(flags):#x}; `vcgencmd get_throttled`): give it a fan or a stronger "
-            f"power supply, let it cool, then {_AGAIN}."
+            f"power supply, let it cool, then {again}."
         )
     elif any(flag & _SINCE_BOOT for flag in flags):
         yield f"the board throttled itself after it was started ({max(flags):#x}), though not while it was measured."
 
 
-def _clock(journal: Journal) -> Iterator[str]:
+def _clock(journal: Journal, again: str) -> Iterator[str]:
     environment = journal.starts[-1].environment
     clocks = [clock for visit in journal.visits for clock in (visit.before.clock_mhz, visit.after.clock_mhz) if clock]
     if environment.governor and environment.governor not in STEADY_GOVERNORS:
@@ -57,7 +67,7 @@ def _clock(journal: Journal) -> Iterator[str]:
             "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
         )
     if clocks and max(clocks) > (1 + CLOCK_SPREAD) * min(clocks):
-        yield f"the clock moved between {min(clocks):.0f} and {max(clocks):.0f} MHz: fix it, then {_AGAIN}."
+        yield f"the clock moved between {min(clocks):.0f} and {max(clocks):.0f} MHz: fix it, then {again}."
 
 
 def _drift(journal: Journal) -> Iterator[str]:
@@ -72,14 +82,14 @@ def _drift(journal: Journal) -> Iterator[str]:
     if abs(ratio - 1) > DRIFT:
         yield (
             f"the last round took {ratio:.2f} times the first: the device warms up or was busy for a while. "
-            "See where it settles: --sustained 10"
+            "See where it settles: profile --sustained 10"
         )
 
 
-def _load(journal: Journal) -> Iterator[str]:
+def _load(journal: Journal, again: str) -> Iterator[str]:
     start = journal.starts[0].environment
     if start.load_average is not None and start.load_average > BUSY_LOAD * start.threads:
         yield (
             f"the load average was {start.load_average:.1f} at the start: other programs had the cores. End them "
-            f"(`top` shows them), then {_AGAIN}."
+            f"(`top` shows them), then {again}."
         )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from toolkit.cli import json_option, print_json, verb
+from toolkit.search.how import how, measure_options
 from toolkit.search.options import amount, bounds, count
 
 if TYPE_CHECKING:
     from toolkit.progress import Progress
+    from toolkit.search.how import How
     from toolkit.search.scores import Scorer
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
+FAILED = 1
+"""Exit code of a prediction that was not good enough."""
 
 
 @verb
@@ -52,6 +57,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="That evaluate, on each node.")
 @click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines that evaluate.")
 @click.option("--paper", is_flag=True, help="The paper's four searches by number of parameters, for no device.")
+@measure_options
 @click.option("--out", type=_FOLDER, default=Path("out"), show_default=True, help="The Pick goes to OUT/picks.")
 @click.option("--devices", type=_FOLDER, metavar="DIR", help="Folder with profiles of your own, and their tables/.")
 @json_option
@@ -60,25 +66,33 @@ def main(as_json: bool, **options: Any) -> None:
 
     Every subnet's cost is the sum of its layers in the device's cost table, front end included; its accuracy is the
     Run's own evaluation, or with --data a true one, which the Run then keeps. Exit code 3 means that no subnet fits.
+
+    With --measure the pick is exported and run on the device itself; exit code 1 means that the table's prediction of
+    latency or memory was off by more than 10 % (with --refine: still was, after the table was mended).
     """
     from toolkit.progress import Progress
 
+    measuring = how(options)
     evaluation = {name: options.pop(name) for name in ("data", "processes", "nodes")}
+    if measuring and measuring.refine and (evaluation["processes"], evaluation["nodes"]) != (1, 1):
+        raise click.UsageError("--refine searches again in one process: leave --processes and --nodes out.")
     if options["clips"] and not evaluation["data"]:
         raise click.UsageError("--clips is a part of the recordings: name them with --data.")
     with Progress() as progress:
         if options.pop("paper"):
-            if options["device_names"] or options["clips"]:
+            if options["device_names"] or options["clips"] or measuring:
                 raise click.UsageError("--paper is for no device and compares on all clips: leave those options out.")
             _paper(as_json, evaluation, progress, **options)
         elif options["device_names"]:
-            _search(as_json, evaluation, progress, **options)
+            _search(as_json, evaluation, measuring, progress, **options)
         else:
             raise click.UsageError("Which device? Name one: --device pixel7.")
 
 
-def _search(as_json: bool, evaluation: dict[str, Any], progress: Progress, **options: Any) -> None:
-    """The best subnet for each device."""
+def _search(
+    as_json: bool, evaluation: dict[str, Any], measuring: How | None, progress: Progress, **options: Any
+) -> None:
+    """The best subnet for each device, and what the only one's costs there."""
     from toolkit.search import report
     from toolkit.search.picture import draw_answers
     from toolkit.search.search import Question, search
@@ -89,13 +103,30 @@ def _search(as_json: bool, evaluation: dict[str, Any], progress: Progress, **opt
     answers = search(question, scorer)
     if not scorer.is_first:
         return
-    pictures = draw_answers(answers)
+    measured: dict[str, Any] = {}
+    passed = True
+    if not as_json:
+        report.print_answers(answers, question, draw_answers(answers))
+    if measuring and not answers.infeasible:
+        from toolkit.search import verdict
+        from toolkit.search.trial import Step, trial
+
+        steps = []
+        for step in trial(question, answers, measuring, lambda asked: search(asked, scorer), progress.count):
+            steps.append(step)
+            answers, passed = step.answers, isinstance(step, Step) and step.measured.passed
+            if step.refined and not as_json:
+                verdict.print_refined(step.refined)
+                report.print_answers(answers, question, draw_answers(answers))
+            if isinstance(step, Step) and not as_json:
+                verdict.print_verdict(step)
+        measured = {"measured": verdict.as_json(steps)}
     if as_json:
-        print_json(report.as_json(answers, question, pictures))
-    else:
-        report.print_answers(answers, question, pictures)
+        print_json(report.as_json(answers, question, draw_answers(answers)) | measured)
     if answers.infeasible:
         raise InfeasibleError("\n".join(f"{device}: {reason}" for device, reason in answers.infeasible.items()))
+    if not passed:
+        sys.exit(FAILED)
 
 
 def _paper(as_json: bool, evaluation: dict[str, Any], progress: Progress, **options: Any) -> None:
