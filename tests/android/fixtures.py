@@ -112,16 +112,22 @@ def write_wavs(folder: Path) -> None:
 
 
 def write_resampled(folder: Path, to_hz: int) -> None:
-    """Tones within what both resamplers let through, and a click: `RATE.in.f32`, `RATE.out.f32`."""
+    """Tones that fade in and out, within what both resamplers let through: `RATE.in.f32`, what soxr makes of them
+    (`.soxr.f32`), and the same tones at the other rate's times (`.ideal.f32`).
+    """
     folder.mkdir()
     rng = np.random.default_rng(4)
     for rate_hz in RATES_HZ:
-        times_s = np.arange(rate_hz // 2 + 77) / rate_hz
-        highest_hz = 0.88 * min(rate_hz, to_hz) / 2
-        tones = [np.sin(2 * np.pi * (hz * times_s + rng.uniform())) for hz in rng.uniform(20, highest_hz, 24)]
-        signal = (sum(tones) / 24 * np.hanning(len(times_s))).astype("<f4")
-        signal.tofile(folder / f"{rate_hz}.in.f32")
-        soxr.resample(signal, rate_hz, to_hz, quality="HQ").astype("<f4").tofile(folder / f"{rate_hz}.out.f32")
+        length_s = 0.5
+        tones_hz = rng.uniform(20, 0.88 * min(rate_hz, to_hz) / 2, 24)
+        phases = rng.uniform(0, 2 * np.pi, 24)
+        for kind, hz in (("in", rate_hz), ("ideal", to_hz)):
+            times_s = np.arange(round(length_s * hz))[:, None] / hz
+            fade = np.sin(np.pi * times_s[:, 0] / length_s) ** 2
+            signal = (np.sin(2 * np.pi * tones_hz * times_s + phases).mean(axis=1) * fade).astype("<f4")
+            signal.tofile(folder / f"{rate_hz}.{kind}.f32")
+        given = np.fromfile(folder / f"{rate_hz}.in.f32", "<f4")
+        soxr.resample(given, rate_hz, to_hz, quality="HQ").astype("<f4").tofile(folder / f"{rate_hz}.soxr.f32")
 
 
 def fingerprints(rng: random.Random) -> Iterator[dict[str, Any]]:

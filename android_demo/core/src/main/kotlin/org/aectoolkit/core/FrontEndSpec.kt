@@ -30,15 +30,12 @@ data class FrontEndSpec(
                     "\"sample_rate_hz\":$sampleRateHz,\"window_samples\":$windowSamples}"
             return hex(MessageDigest.getInstance("SHA-256").digest(canonical.toByteArray())).take(FINGERPRINT_DIGITS)
         }
-
-    private companion object {
-        const val FINGERPRINT_DIGITS = 16
-    }
 }
 
 /** Lower-case hexadecimal digits. */
 internal fun hex(bytes: ByteArray): String = bytes.joinToString("") { "%02x".format(it) }
 
+private const val FINGERPRINT_DIGITS = 16
 private const val ALL_DIGITS = 17
 private val FIXED_EXPONENTS = -4..15
 

@@ -1,0 +1,85 @@
+package org.aectoolkit.core
+
+import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.json.JsonPrimitive
+import kotlinx.serialization.json.jsonObject
+import kotlinx.serialization.json.jsonPrimitive
+import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+
+/** What tests/android/fixtures.py wrote: a bundle, and what Python makes of the same input as the tests. */
+object Fixtures {
+    val folder: File by lazy {
+        val named = System.getProperty("aec.fixtures") ?: System.getenv("AEC_FIXTURES")
+        val folder = File(checkNotNull(named) { "no fixtures: name their folder with -Daec.fixtures=DIR" })
+        check(File(folder, "bundle").isDirectory) {
+            "$folder holds no fixtures. Make them: python tests/android/fixtures.py $folder"
+        }
+        folder
+    }
+    val bundle: File get() = File(folder, "bundle")
+
+    fun lines(name: String): List<JsonObject> =
+        File(folder, name).readLines().map { Json.parseToJsonElement(it).jsonObject }
+
+    fun floats(path: String): FloatArray {
+        val bytes = ByteBuffer.wrap(File(folder, path).readBytes()).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
+        return FloatArray(bytes.remaining()).also { bytes.get(it) }
+    }
+
+    /** A copy of the bundle to do harm to. */
+    fun copyOfBundle(to: File): File {
+        bundle.copyRecursively(to, overwrite = true)
+        return to
+    }
+
+    /** The files of the bundle as they would lie in a zip. */
+    fun bundleFiles(): Map<String, ByteArray> = bundle.listFiles()!!.associate { it.name to it.readBytes() }
+}
+
+fun JsonObject.text(name: String): String = getValue(name).jsonPrimitive.content
+
+/** The same object with another value of a field. */
+fun JsonObject.with(
+    name: String,
+    value: String,
+): JsonObject = JsonObject(this + (name to JsonPrimitive(value)))
+
+/** A source of samples that are there, in pieces of at most [most]. */
+class ArraySource(
+    private val samples: FloatArray,
+    override val sampleRateHz: Int,
+    private val most: Int = Int.MAX_VALUE,
+) : AudioSource {
+    private var at = 0
+    var closed = false
+
+    override fun read(into: FloatArray): Int {
+        if (at == samples.size) return -1
+        val count = minOf(into.size, samples.size - at, most)
+        samples.copyInto(into, 0, at, at + count)
+        at += count
+        return count
+    }
+
+    override fun close() {
+        closed = true
+    }
+}
+
+/** All samples of a source, read in pieces of [piece]. */
+fun AudioSource.all(piece: Int = 1_000): FloatArray {
+    val into = FloatArray(piece)
+    var samples = FloatArray(0)
+    var size = 0
+    while (true) {
+        val count = read(into)
+        if (count < 0) break
+        if (samples.size < size + count) samples = samples.copyOf(2 * (size + count))
+        into.copyInto(samples, size, 0, count)
+        size += count
+    }
+    return samples.copyOf(size)
+}
