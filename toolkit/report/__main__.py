@@ -48,8 +48,9 @@ def main(page: Path | None, as_json: bool, **options: Any) -> None:
         return
     for name, reason in findings.left_out.items():
         click.echo(f"left out {name}: {reason}", err=True)
-    devices, certificates, measured = len(findings.devices), len(findings.certificates), len(findings.measured)
-    click.echo(f"{page}: {devices} devices, {measured} measurements, {certificates} certificates")
+    counts = {"device": findings.devices, "measurement": findings.measured, "certificate": findings.certificates}
+    held = ", ".join(f"{len(some)} {name}{'' if len(some) == 1 else 's'}" for name, some in counts.items())
+    click.echo(f"{page}: {held}")
 
 
 if __name__ == "__main__":

@@ -62,8 +62,9 @@ def how_known(findings: Findings) -> tuple[Known, ...]:
         for row in _of_device(device, device.name in whole):
             rows.setdefault(row, []).append(device.name)
     every = "all"
+    names_of = {row: every if len(names) == len(findings.devices) else ", ".join(names) for row, names in rows.items()}
     return (
-        *(Known(name, ", ".join(names), how, off_by) for (name, how, off_by), names in sorted(rows.items())),
+        *(Known(name, names_of[name, how, off_by], how, off_by) for name, how, off_by in sorted(rows)),
         Known("file", every, _COUNTED, NOT_VALIDATED),
         Known("parameters, MACs", every, "counted, exact", "nothing"),
         Known("mAP of a subnet", every, "measured by training on validation clips, in float, before quantization"),

@@ -1,0 +1,365 @@
+"""What is on the page, as its source says it: contents, escaping, no requests; and the verb as people type it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.costs.invented import invented_table, save_table, write_profile
+from tests.report.conftest import HOSTILE, MEASURED, MODELLED, TIGHT, Place
+from toolkit.report.__main__ import main
+from toolkit.report.findings import Asked, Findings, look_around
+from toolkit.report.page import layers, render
+from toolkit.search.search import Question, look
+from toolkit.specs.run import Run
+from toolkit.specs.shipped import DEVICES
+
+VOID = {"meta", "br", "input", "img", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """A page's elements, its visible text, and the tables' cells; an element that is never closed is a fault."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.rows: list[list[str]] = []
+        self._open: list[str] = []
+        self.text = self.style = ""
+        self.feed(text)
+        self.close()
+        assert not self._open
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Elements close in the order they were opened."""
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Keep what people read apart from what runs."""
+        if self._open[-1:] == ["script"]:
+            self.scripts.append(data)
+        elif self._open[-1:] == ["style"]:
+            self.style += data
+        else:
+            self.text += data
+            if {"td", "th"} & set(self._open):
+                self.rows[-1][-1] += data
+
+    def row(self, *starts: str) -> list[str]:
+        """The first row whose cells begin with these texts."""
+        tidy = [[" ".join(cell.split()) for cell in row] for row in self.rows]
+        return next(row for row in tidy if row[: len(starts)] == list(starts))
+
+
+def asked_for(place: Place) -> Asked:
+    """All devices of a place."""
+    return Asked(run=place.run, devices=place.devices, out=place.out)
+
+
+@pytest.fixture(scope="module")
+def findings(shown_place: Place) -> Findings:
+    """What the full place holds."""
+    return look_around(asked_for(shown_place))
+
+
+@pytest.fixture(scope="module")
+def page(findings: Findings) -> Page:
+    """The page of the full place."""
+    return Page(render(findings))
+
+
+def run_verb(*arguments: str) -> Result:
+    """Call the verb in this process."""
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_the_picks_are_those_of_search(findings: Findings, page: Page, shown_place: Place) -> None:
+    """Subnet, mAP and latency of each device stand in one row, with how the latency is known; no Pick is written."""
+    names = (MEASURED, MODELLED)
+    answers = look(Question(names, run=shown_place.run, devices=shown_place.devices, out=shown_place.out)).each
+    for answer, kind in zip(answers, ("measured", "modelled"), strict=True):
+        pick = answer.pick
+        row = page.row(pick.device, pick.subnet)
+        assert row[2] == f"{pick.mean_average_precision:.3f}"
+        assert row[3] == f"{pick.predicted.latency_ms.value:.4g} ms"
+        assert row[-1] == kind
+    assert "at most 1.3 %" in page.row(MODELLED)[4]
+    assert [device.name for device in findings.devices] == sorted([MEASURED, MODELLED, TIGHT])
+    assert not (shown_place.out / "picks").exists()
+
+
+def test_a_device_that_nothing_fits_is_shown_with_the_reason(page: Page) -> None:
+    """It names the closest subnet and the bound to relax, and its front is there all the same, outside."""
+    row = page.row(TIGHT)
+    assert "closest" in row[1]
+    assert "--max-memory-mb" in row[1]
+    shown = [trace for trace in traces(page, device=TIGHT) if trace["x"]]
+    assert {trace["meta"]["part"] for trace in shown} == {"others", "line", "front"}
+    assert not any(trace["meta"]["inside"] for trace in shown)
+
+
+def traces(page: Page, **wanted: object) -> list[dict[str, Any]]:
+    """Traces of the chart's data, as the page's script reads it, whose meta has these values."""
+    every: list[dict[str, Any]] = json.loads(page.scripts[0])["data"]
+    return [trace for trace in every if wanted.items() <= trace["meta"].items()]
+
+
+def test_every_subnet_is_drawn_once_and_says_all(page: Page, findings: Findings) -> None:
+    """A point for each subnet, on the front or off it; a hover names subnet, figures, how they are known, standing."""
+    for device in findings.devices:
+        own_traces = traces(page, device=device.name)
+        texts = [text for trace in own_traces if trace["meta"]["part"] in {"others", "front"} for text in trace["text"]]
+        assert len(texts) == len(device.scored) == 128
+        for each in device.scored:
+            (own,) = [text for text in texts if re.search(rf"subnet {re.escape(each.subnet.id)}(,|<)", text)]
+            for words in ("mAP", "latency", "share of one core", "memory", "file", "parameters"):
+                assert words in own
+            assert f"({each.cost.latency_ms.kind})" in own
+            assert ("inside the budget" in own) == each.is_inside
+            assert ("outside: " in own) != each.is_inside
+
+
+def test_markers_tell_measured_from_modelled(page: Page) -> None:
+    """Filled where measured, open where modelled; the pick is a star."""
+    for trace in traces(page):
+        if "marker" in trace:
+            shape = "star" if trace["meta"]["part"] == "pick" else "circle"
+            is_measured = trace["meta"]["device"] == MEASURED
+            assert trace["marker"]["symbol"] == shape + ("" if is_measured else "-open")
+
+
+def test_the_front_is_a_staircase_of_the_best(page: Page) -> None:
+    """Each step of a front's line is slower and better than the one before."""
+    lines = traces(page, part="line")
+    assert any(len(line["x"]) > 3 for line in lines)
+    for line in lines:
+        for axis in (line["x"], line["y"]):
+            assert axis == sorted(set(axis))
+
+
+def test_the_budget_is_a_line_where_it_stands(page: Page, findings: Findings) -> None:
+    """At the latency whose share of a core is the bound."""
+    (board,) = [device for device in findings.devices if device.name == MODELLED]
+    (line,) = traces(page, part="budget", device=MODELLED)
+    cost = board.scored[0].cost
+    assert cost.core_share
+    assert line["x"][0] * cost.core_share.value / cost.latency_ms.value == pytest.approx(0.013)
+
+
+def test_each_layer_of_each_table_has_a_row(page: Page, findings: Findings) -> None:
+    """With its kind, latency and bytes."""
+    rows = [[" ".join(cell.split()) for cell in row] for row in page.rows]
+    for device in findings.devices:
+        for row in device.table.rows.values():
+            start = [row.layer.name, row.kind, f"{row.latency_us:,.1f}"]
+            assert [f"{row.file_bytes:,}", f"{row.activation_bytes:,}"] in [
+                each[4:6] for each in rows if each[:3] == start
+            ]
+
+
+def test_a_note_that_rows_share_is_told_once(findings: Findings) -> None:
+    """Under a name that the rows give; a note of one row alone stands there itself."""
+    table = next(device.table for device in findings.devices if device.name == MODELLED)
+    assert layers(table).legend == {"note 1": HOSTILE}
+    assert {note for _, note in layers(table).rows} == {"note 1"}
+
+
+def test_predicted_and_measured_stand_side_by_side(page: Page, findings: Findings) -> None:
+    """With the error, the verdict and where it was; memory that was not compared says why; doubts are listed."""
+    (record,) = findings.measured.values()
+    row = page.row(MEASURED, record.pick.subnet, "latency")
+    assert row[3:8] == [
+        f"{record.latency_ms.predicted:.2f} ms",
+        "measured",
+        f"{record.latency_ms.measured:.2f} ms",
+        "+25.0 %",
+        "MISSED",
+    ]
+    assert "ssh://pi@kitchen with NativeAgent, 2 timings, 2026-01-02 03:04 UTC; this Run" in row[8]
+    assert "this agent does not tell its memory" in page.row(MEASURED, record.pick.subnet, "memory")[3]
+    assert "conv2d-k3-8x8-9x9: measured, 40.0 % of the predicted latency, timings scatter by 7.0 %" in page.text
+
+
+def test_certificates_say_passed_missed_or_not_run(page: Page) -> None:
+    """File by file with what ran it, errors and mAP; a certificate of another Run says so."""
+    good, bad, apple = page.row("good.tflite"), page.row("bad.tflite"), page.row("apple.mlpackage")
+    assert good[1:8] == ["passed", "LiteRT 1.2.3", "1.50", "0.0125", "0.0010", "0.812", "0.750"]
+    assert bad[1].startswith("MISSED")
+    assert bad[1].endswith("error 0.9 > 0.05")
+    assert apple[1] == "not run: needs macOS"
+    assert "Run ffffffffffffffff, not this one" in page.text
+
+
+def test_it_says_how_each_figure_is_known(page: Page) -> None:
+    """Modelled and measured devices apart, with error bands."""
+    known = {tuple(row[:2]): row[2:] for row in page.rows if len(row) == 4}
+    assert known["latency", MEASURED][0].startswith("measured")
+    assert known["latency", MEASURED][1] == "see predicted and measured"
+    assert known["latency", f"{MODELLED}, {TIGHT}"] == [
+        "modelled, not measured: sum of what the device model says of each layer",
+        "not validated",
+    ]
+    assert known["budget", MODELLED][0] == "invented"
+    assert known["file", "all"] == ["modelled: counted from shapes, not measured", "not validated"]
+
+
+def test_what_is_not_there_yet_names_its_command(place: Place) -> None:
+    """One sentence each for measurements and certificates."""
+    page = Page(render(look_around(asked_for(place))))
+    assert f"python -m toolkit.search --device {MODELLED} --run {place.run}" in page.text
+    assert "--measure --target TARGET" in page.text
+    assert "python -m toolkit.verify --bundle" in page.text
+
+
+def test_texts_from_files_do_no_harm(findings: Findings) -> None:
+    """A label, note, remark or machine that is markup is shown as text: elements and scripts are the page's own."""
+    text = render(findings)
+    page = Page(text)
+    harmless = replace(
+        findings,
+        manifest=findings.manifest.model_copy(update={"labels": ("Bell",)}),
+        certificates={path: each.model_copy(update={"machine": "m"}) for path, each in findings.certificates.items()},
+        measured={path: each.model_copy(update={"remarks": ("r",)}) for path, each in findings.measured.items()},
+    )
+    names = [tag for tag, _ in page.tags]
+    assert names == [tag for tag, _ in Page(render(harmless)).tags]
+    assert names.count("script") == len(page.scripts) == 3
+    assert "img" not in names
+    assert page.text.count("window.hacked = 1") >= 4 * HOSTILE.count("window.hacked"), "it is there to be read"
+    assert not any("hacked" in script for script in page.scripts)
+
+
+def test_the_page_loads_nothing(page: Page) -> None:
+    """No element names a resource outside, and the page's own policy forbids every request."""
+    for tag, attributes in page.tags:
+        assert tag not in {"link", "iframe", "object", "embed", "base"}
+        assert "src" not in attributes
+        assert (attributes.get("href") or "#").startswith("#")
+    (policy,) = [each["content"] for tag, each in page.tags if tag == "meta" and "http-equiv" in each]
+    assert policy is not None
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert "unsafe" not in rules["script-src"]
+    assert set(rules) == {"default-src", "script-src", "style-src", "img-src"}
+    assert not re.search(r"url\(|@import", page.style)
+
+
+def test_links_inside_the_page_lead_somewhere(page: Page) -> None:
+    """Every section that is linked is there, and no id stands twice."""
+    ids = [each["id"] for _, each in page.tags if "id" in each]
+    assert len(set(ids)) == len(ids)
+    assert {each["href"] for tag, each in page.tags if tag == "a"} <= {f"#{name}" for name in ids}
+
+
+def test_the_default_run_on_all_shipped_devices(tmp_path: Path) -> None:
+    """All boards that have a table in one page below 8 MB; the others are named with the command that measures them."""
+    result = run_verb("--out", str(tmp_path / "out"), "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    boards = {path.name.split("-tflite")[0] for path in (DEVICES / "tables").glob("*-tflite-int8-stream-*.jsonl")}
+    assert set(document["devices"]) == boards
+    assert len(boards) >= 6
+    assert "python -m toolkit.profile --device host" in document["left_out"]["host"]
+    path = Path(document["page"])
+    assert path == tmp_path / "out" / "report.html"
+    assert path.stat().st_size == document["size_bytes"] < 8_000_000
+    assert list(path.parent.iterdir()) == [path], "nothing else is written"
+
+
+def test_the_verb_in_words(full_place: Place, tmp_path: Path) -> None:
+    """`--to` names the page; devices without a table are told on stderr."""
+    write_profile(full_place.devices, "bare")
+    result = run_verb(*full_place.arguments, "--to", str(tmp_path / "my page.html"))
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{tmp_path / 'my page.html'}: 3 devices, 1 measurement, 2 certificates\n"
+    assert "left out bare: no tflite int8 stream table of bare" in result.stderr
+    command = Page((tmp_path / "my page.html").read_text()).text
+    assert (
+        f"python -m toolkit.report --run {full_place.run} --out {full_place.out} --devices {full_place.devices}"
+        in command
+    )
+
+
+def test_devices_are_shown_as_asked(full_place: Place) -> None:
+    """Only those that are named, in that order."""
+    result = run_verb(*full_place.arguments, "--device", TIGHT, "--device", MEASURED, "--json")
+    assert list(json.loads(result.stdout)["devices"]) == [TIGHT, MEASURED]
+
+
+def test_a_clip_has_no_share_of_a_core(place: Place) -> None:
+    """In clip mode the table and the hover have a dash or nothing there, and the page is whole."""
+    save_table(invented_table(Run.open(place.run), "clip", device=MEASURED), place.devices / "tables")
+    page = Page(render(look_around(replace(asked_for(place), mode="clip"))))
+    assert page.row(MEASURED)[4] == "\N{EN DASH}"
+    assert not any("share" in text for trace in traces(page) for text in trace.get("text", ()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--device", "boart"), "Did you mean board?"),
+        (("--device", "host"), "python -m toolkit.profile --device host"),
+        (("--device", "board", "--device", "board"), "named twice"),
+        (("--precision", "fp32"), "no device has a table"),
+        (("--mode", "frames"), "not one of"),
+        (("--run", "nowhere"), "holds no Run"),
+    ],
+)
+def test_bad_input_exits_2(arguments: tuple[str, ...], words: str, full_place: Place) -> None:
+    """One message that says what to do, no page and no traceback."""
+    result = run_verb(*full_place.arguments, *arguments)
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
+    assert "Traceback" not in result.output
+    assert not (full_place.out / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["measured/broken.json", "bundles/lab-8/certificate.json"])
+def test_a_broken_file_is_named(name: str, full_place: Place) -> None:
+    """A record that cannot be read is an error with its path, and an older page stays as it was."""
+    old = full_place.out / "report.html"
+    old.write_text("old")
+    (full_place.out / name).write_text('{"schema_version": 99}')
+    result = run_verb(*full_place.arguments)
+    assert result.exit_code == 2
+    assert str(full_place.out / name) in result.stderr
+    assert old.read_text() == "old"
+
+
+def test_a_place_that_cannot_be_written(full_place: Place) -> None:
+    """A page below a file is refused."""
+    result = run_verb(*full_place.arguments, "--to", str(full_place.run / "run.json" / "page.html"))
+    assert result.exit_code == 2
+    assert "run.json" in result.stderr
+
+
+def test_no_framework_is_loaded(full_place: Place) -> None:
+    """A report takes neither torch nor a converter."""
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'safetensors', 'scipy', 'sklearn'])); "
+        "from toolkit.report.__main__ import main; main()"
+    )
+    command = [sys.executable, "-c", program, *full_place.arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
