@@ -85,7 +85,8 @@ class TrueScores:
         from toolkit.evaluate.evaluator import Evaluator
         from toolkit.train.parallel import launch
 
-        recipe = run.manifest.recipe.model_copy(update={"precision": "32-true"})
+        changed = {"batch_size": processes * nodes, "accumulate": 1, "precision": "32-true"}  # nothing is trained
+        recipe = run.manifest.recipe.model_copy(update=changed)
         fabric = launch(recipe, "cpu", processes, nodes, None)
         self._all = Evaluator(run, load_dataset(data_root(data)), None, fabric, on_progress)
         self._some = self._all.on(clips)
