@@ -14,7 +14,7 @@ import kotlin.test.assertTrue
 class DamagedBundlesTest {
     @TempDir lateinit var folder: File
 
-    private val whole = Fixtures.bundleFiles()
+    private val whole = Fixtures.smallBundleFiles()
     private val random = Random(8)
 
     @Test

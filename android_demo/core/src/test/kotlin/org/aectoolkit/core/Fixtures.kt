@@ -1,8 +1,9 @@
 package org.aectoolkit.core
 
 import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonArray
 import kotlinx.serialization.json.JsonObject
-import kotlinx.serialization.json.JsonPrimitive
+import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
 import java.io.File
@@ -20,6 +21,7 @@ object Fixtures {
         folder
     }
     val bundle: File get() = File(folder, "bundle")
+    private val indented = Json { prettyPrint = true }
 
     fun lines(name: String): List<JsonObject> =
         File(folder, name).readLines().map { Json.parseToJsonElement(it).jsonObject }
@@ -37,15 +39,19 @@ object Fixtures {
 
     /** The files of the bundle as they would lie in a zip. */
     fun bundleFiles(): Map<String, ByteArray> = bundle.listFiles()!!.associate { it.name to it.readBytes() }
+
+    /** The same without the fp32 model, which is most of it. */
+    fun smallBundleFiles(): Map<String, ByteArray> {
+        val files = bundleFiles()
+        val manifest = Json.parseToJsonElement(files.getValue("manifest.json").decodeToString()).jsonObject
+        val kept = manifest.getValue("files").jsonArray.filter { it.jsonObject.text("precision") == "int8" }
+        val smaller = JsonObject(manifest + ("files" to JsonArray(kept)))
+        val text = indented.encodeToString(JsonObject.serializer(), smaller)
+        return files - "stream.fp32.tflite" + ("manifest.json" to text.encodeToByteArray())
+    }
 }
 
 fun JsonObject.text(name: String): String = getValue(name).jsonPrimitive.content
-
-/** The same object with another value of a field. */
-fun JsonObject.with(
-    name: String,
-    value: String,
-): JsonObject = JsonObject(this + (name to JsonPrimitive(value)))
 
 /** A source of samples that are there, in pieces of at most [most]. */
 class ArraySource(

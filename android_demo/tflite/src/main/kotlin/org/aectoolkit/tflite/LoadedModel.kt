@@ -54,6 +54,12 @@ internal class LoadedModel(
         }
     }
 
+    /** How many operators the file has, those that a delegate took over included. */
+    val operators: Int get() = interpreter.nodes_size().toInt()
+
+    /** How many steps an inference takes: what a delegate computes is one. */
+    val steps: Int get() = interpreter.execution_plan().limit().toInt()
+
     /** The signature that export writes. Throws [Refused] when the file has none. */
     fun signature(): SignatureRunner =
         interpreter.GetSignatureRunner(SIGNATURE) ?: throw refused("it has no signature $SIGNATURE")
