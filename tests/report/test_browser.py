@@ -233,11 +233,23 @@ def test_it_can_be_read_without_javascript(page: Page, findings: Findings) -> No
     assert "not run: needs macOS" in text
 
 
+@pytest.mark.parametrize("page", [{"color_scheme": "dark"}], indirect=True, ids=["dark"])
 def test_it_prints(page: Page, tmp_path: Path) -> None:
-    """On paper there are no forms, and a table is whole, not what fits its box."""
+    """On A4 all is dark on white, tables are whole, nothing sticks out, and the devices' colours are told."""
+    page.locator("#layer-filter").get_by_label("Device").select_option("all")
+    page.get_by_role("checkbox", name=TIGHT).uncheck()
+    page.set_viewport_size({"width": 794, "height": 1123})
     page.emulate_media(media="print")
-    assert not page.locator("form").first.is_visible()
-    heights = "[...document.querySelectorAll('.scroll')].map(each => each.scrollHeight - each.clientHeight)"
-    assert max(page.evaluate(heights)) <= 1
+    page.wait_for_function(
+        "() => getComputedStyle(document.querySelector('#chart .xtick text')).fill === 'rgb(0, 0, 0)'"
+    )
+    found = page.evaluate(CONTRAST)
+    assert (found["page"], found["worst"] >= 4.5, found["drawn"] >= 3) == (1, True, True)
+    cut = "[...document.querySelectorAll('.scroll')].map(each => each.scrollHeight - each.clientHeight)"
+    assert max(page.evaluate(cut)) <= 1
+    assert page.evaluate("document.documentElement.scrollWidth") == 794
+    assert not page.locator("#layer-filter").is_visible()
+    assert page.locator(".swatch").first.is_visible()
+    assert not page.locator("fieldset label", has_text=TIGHT).is_visible()
     page.pdf(path=tmp_path / "report.pdf")
     assert len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "report.pdf").read_bytes())) > 1

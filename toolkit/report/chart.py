@@ -50,20 +50,18 @@ def chart_json(findings: Findings) -> str:
 
 def _traces(device: Device, at: int) -> Iterator[dict[str, Any]]:
     """The parts of one device that the page can show or hide; `meta` says which they are."""
-    kind = device.scored[0].cost.latency_ms.kind
     on_front = set(device.front)
     for is_inside in (False, True):
         meta = {"device": device.name, "colour": at, "inside": is_inside}
         front = [each for each in device.front if each.is_inside is is_inside]
         others = [each for each in device.scored if each.is_inside is is_inside and each not in on_front]
         others = others[:: 1 + len(others) // _MOST]
-        faint = {"symbol": MARKERS[kind], "size": 4, "opacity": 0.45 if is_inside else 0.25}
+        faint = {"size": 4, "opacity": 0.45 if is_inside else 0.25}
         yield _points(others, device, meta | {"part": "others"}, faint)
         x, y = _staircase(front)
         line = {"shape": "hv", "width": 2 if is_inside else 1, "dash": "solid" if is_inside else "dot"}
         yield {"x": x, "y": y, "mode": "lines", "line": line, "meta": meta | {"part": "line"}, "hoverinfo": "skip"}
-        marker = {"symbol": MARKERS[kind], "size": 9 if is_inside else 7}
-        yield _points(front, device, meta | {"part": "front"}, marker)
+        yield _points(front, device, meta | {"part": "front"}, {"size": 9 if is_inside else 7})
     meta = {"device": device.name, "colour": at, "inside": True}
     limit_ms = _limit_ms(device)
     if limit_ms is not None:
@@ -78,16 +76,17 @@ def _traces(device: Device, at: int) -> Iterator[dict[str, Any]]:
             "meta": meta | {"part": "budget"},
         }
     if device.best:
-        star = {"symbol": STARS[kind], "size": 17, "line": {"width": 2}}
+        star = {"size": 17, "line": {"width": 2}}
         yield _points([device.best], device, meta | {"part": "pick"}, star)
 
 
 def _points(some: Sequence[Scored], device: Device, meta: dict[str, Any], marker: dict[str, Any]) -> dict[str, Any]:
+    symbols = STARS if meta["part"] == "pick" else MARKERS
     return {
         "x": [round(each.cost.latency_ms.value, 5) for each in some],
         "y": [round(each.mean_average_precision, 5) for each in some],
         "mode": "markers",
-        "marker": marker,
+        "marker": marker | {"symbol": [symbols[each.cost.latency_ms.kind] for each in some]},
         "text": [_hover(each, device) for each in some],
         "hovertemplate": "%{text}<extra></extra>",
         "meta": meta,

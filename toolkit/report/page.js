@@ -26,6 +26,7 @@
     }
     const axis = { gridcolor: style("--line"), linecolor: style("--line"), zeroline: false, automargin: true };
     Object.assign(figure.layout, {
+      modebar: { bgcolor: "transparent", color: style("--dim"), activecolor: style("--ink") },
       paper_bgcolor: "transparent",
       plot_bgcolor: "transparent",
       font: { color: style("--ink"), family: "system-ui, sans-serif", size: 13 },

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.report import words
 from toolkit.report.chart import MARKERS, STARS, chart_json
-from toolkit.report.findings import Device, Findings
+from toolkit.report.findings import Findings
 from toolkit.specs.cost import CostRow, CostTable
 from toolkit.specs.files import write_text
 
@@ -92,7 +92,7 @@ def _environment() -> Environment:
         "limits": words.limits,
         "standing": words.standing,
         "NOTHING": words.NOTHING,
-        "kind_of": _kind_of,
+        "kinds": words.kinds,
         "markers": _markers(),
     }
     return environment
@@ -109,10 +109,6 @@ def _minute(utc: str) -> str:
         return f"{datetime.fromisoformat(utc).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     except ValueError:
         return utc
-
-
-def _kind_of(device: Device) -> str:
-    return device.scored[0].cost.latency_ms.kind
 
 
 def _markers() -> dict[str, Any]:

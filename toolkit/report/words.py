@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from toolkit.costs.bounds import BOUNDS, excesses
 from toolkit.report.findings import Device, Findings
 from toolkit.search.front import Scored
-from toolkit.specs.cost import PredictedCost
+from toolkit.specs.cost import Kind, PredictedCost
 from toolkit.specs.device import NOT_VALIDATED
 
 _BOUND_OF = {bound.name: bound for bound in BOUNDS}
@@ -19,6 +19,11 @@ FIGURES = {name: bound.title for name, bound in _BOUND_OF.items()}
 """Titles of the figures of a `PredictedCost` that have a bound, by their names."""
 NOTHING = "\N{EN DASH}"
 _COUNTED = "modelled: counted from shapes, not measured"
+_LATENCY: dict[Kind, str] = {
+    "measured": "measured: sum of the layers' medians and one call",
+    "interpolated": "sum of the layers, some measured, the others interpolated between these",
+    "modelled": "modelled, not measured: sum of the layers, of which the device model gave some or all",
+}
 
 
 def figure(cost: PredictedCost, name: str) -> str:
@@ -35,6 +40,11 @@ def limits(device: Device, name: str) -> list[str]:
         for bound, limit in bounds
         if limit is not None
     ]
+
+
+def kinds(device: Device) -> str:
+    """How the latency of its subnets is known: `measured`, or `measured and modelled` where that differs."""
+    return " and ".join(sorted({each.cost.latency_ms.kind for each in device.scored}))
 
 
 def standing(each: Scored, device: Device) -> str:
@@ -75,19 +85,15 @@ def how_known(findings: Findings) -> tuple[Known, ...]:
 
 def _of_device(device: Device, is_measured_whole: bool) -> Iterable[tuple[str, str, str]]:
     """Figure, how it is known, error band; of one device."""
-    table = device.table
-    cost = device.scored[0].cost
-    latency = {
-        "measured": "measured: sum of the layers' medians and one call",
-        "interpolated": "sum of the layers, some measured, the others interpolated between these",
-        "modelled": "modelled, not measured: sum of what the device model says of each layer",
-    }[cost.latency_ms.kind]
+    table, costs = device.table, [each.cost for each in device.scored]
     compared = "see predicted and measured" if is_measured_whole else "no pick was measured whole yet"
-    yield "latency", latency, table.error_band or compared
-    if cost.core_share is not None:
+    for kind in sorted({cost.latency_ms.kind for cost in costs}):
+        yield "latency", _LATENCY[kind], (table.error_band if kind == "modelled" else None) or compared
+    if costs[0].core_share is not None:
         rests = "" if table.key.duty_cycle_ratio else "; that the core sleeps between chunks is taken to cost nothing"
         yield "share of one core", f"latency over the length of a chunk{rests}", "as latency"
-    is_counted = cost.memory_mb.kind == "modelled"
-    how = _COUNTED if is_counted else f"{cost.memory_mb.kind}: what all layers keep and the most one needs besides"
     base = "with the runtime's own" if table.key.runtime_base_bytes else "without the runtime's own, which is not known"
-    yield "memory", f"{how}; {base}", NOT_VALIDATED if is_counted else compared
+    for kind in sorted({cost.memory_mb.kind for cost in costs}):
+        is_counted = kind == "modelled"
+        how = _COUNTED if is_counted else f"{kind}: what all layers keep and the most that one needs besides"
+        yield "memory", f"{how}; {base}", NOT_VALIDATED if is_counted else compared
