@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from tests.fakes import LABELS, fake_run, label_decision
 from toolkit.specs import shipped
 from toolkit.specs.errors import MismatchError, UserError
-from toolkit.specs.run import Run, SubnetResult, off_threshold, write_results
+from toolkit.specs.run import (
+    SEARCHED,
+    SEARCHED_NORMS,
+    Run,
+    SubnetResult,
+    off_threshold,
+    write_results,
+    write_searched,
+)
 from toolkit.specs.space import Subnet
 
 
@@ -73,6 +81,63 @@ def test_results_read_back_equal(folder: Path) -> None:
     ]
     write_results(folder / "subnets.jsonl", results)
     assert Run.open(folder).results == {"1.1-2": results[0]}
+
+
+def searched(folder: Path, *names: str) -> Run:
+    """The Run after these subnets were searched, of which it knew nothing; its norms are a placeholder."""
+    run = Run.open(folder)
+    like = next(iter(run.results.values()))
+    (folder / SEARCHED_NORMS).touch()
+    write_searched(run, [like.model_copy(update={"subnet": name}) for name in names])
+    return Run.open(folder)
+
+
+def test_subnets_that_were_searched_are_known_too(folder: Path) -> None:
+    """They come last, are told apart, and change neither the hash nor what was known."""
+    before = Run.open(folder)
+    run = searched(folder, "9.9-9.9-9", "8.8-8.8-8", before.manifest.space.largest.id)
+    assert run.hash == before.hash
+    assert list(run.results) == [*before.results, "9.9-9.9-9", "8.8-8.8-8"]
+    assert run.searched == {"9.9-9.9-9", "8.8-8.8-8"}
+    assert {name: result for name, result in run.results.items() if name in before.results} == before.results
+    assert run.result(Subnet.parse("9.9-9.9-9")).subnet == "9.9-9.9-9"
+    assert before.searched == frozenset()
+
+
+def test_searched_subnets_of_other_weights_are_none(folder: Path) -> None:
+    """After a training in the same folder what was searched before does not count."""
+    run = searched(folder, "9.9-9.9-9")
+    weights = {**run.manifest.sha256, "weights.safetensors": "0" * 64}
+    run.manifest.model_copy(update={"sha256": weights}).save(folder / "run.json")
+    again = Run.open(folder)
+    assert again.searched == frozenset()
+    assert "9.9-9.9-9" not in again.results
+
+
+def test_searched_subnets_without_their_norms_are_told(folder: Path) -> None:
+    """Lines without statistics are half of what belongs together; statistics without lines are nothing."""
+    searched(folder, "9.9-9.9-9")
+    (folder / SEARCHED_NORMS).unlink()
+    with pytest.raises(UserError, match=rf"{SEARCHED_NORMS} is missing, which belongs to {SEARCHED}"):
+        Run.open(folder)
+    (folder / SEARCHED_NORMS).touch()
+    (folder / SEARCHED).unlink()
+    assert Run.open(folder).searched == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ("", r"searched\.jsonl line 1 is not JSON"),
+        ('{"schema_version": 1, "weights": "HASH"}\n{}\n', r"searched\.jsonl line 2 is not a good SubnetResult"),
+    ],
+)
+def test_a_broken_line_of_searched_subnets_is_named(folder: Path, broken: str, told: str) -> None:
+    """As it is for those of the training."""
+    run = searched(folder, "9.9-9.9-9")
+    (folder / SEARCHED).write_text(broken.replace("HASH", run.manifest.sha256["weights.safetensors"]))
+    with pytest.raises(UserError, match=told):
+        Run.open(folder)
 
 
 def test_decisions_are_those_of_the_subnet(folder: Path) -> None:

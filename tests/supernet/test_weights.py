@@ -17,11 +17,11 @@ from tests.supernet.built import log_mel, supernet
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.files import sha256
 from toolkit.specs.front_end import FrontEndSpec
-from toolkit.specs.run import MANIFEST, NORMS, SUBNETS, WEIGHTS, Run, write_results
+from toolkit.specs.run import MANIFEST, NORMS, SEARCHED_NORMS, SUBNETS, WEIGHTS, Run, write_results, write_searched
 from toolkit.specs.space import preset_space
 from toolkit.supernet.norms import StoredNorms, recalibrate
-from toolkit.supernet.supernet import Supernet
-from toolkit.supernet.weights import load_weights, round_to_half, save_weights
+from toolkit.supernet.supernet import Supernet, steps
+from toolkit.supernet.weights import load_moments, load_weights, round_to_half, save_moments, save_weights
 
 MORE = (*LABELS, "Zither")
 
@@ -62,6 +62,32 @@ def test_weights_and_norms_round_trip(tmp_path: Path) -> None:
     frames, subnet = log_mel(2, 16, seed=2, mel_bins=64), net.space.smallest
     with torch.no_grad():
         assert torch.equal(loaded(frames, subnet, loaded_norms), net(frames, subnet, norms))
+
+
+def test_norms_of_searched_subnets_come_with_the_others(tmp_path: Path) -> None:
+    """Those of the subnets that have a line; the Run's own stay, and what belongs to no line is left out."""
+    net, norms, run = make(tmp_path)
+    frames, every = log_mel(2, 16, seed=1, mel_bins=64), list(net.space.subnets())
+    known, (new, other) = every[::9], every[1:3]
+    results = [run.results[subnet.id] for subnet in known]
+    write_results(tmp_path / SUBNETS, results)
+    changed = {path: (mean + 1, variance) for path, (mean, variance) in norms.moments.items()}
+    save_moments(tmp_path / SEARCHED_NORMS, {**recalibrate(net, frames, [new, other]).moments, **changed})
+    write_searched(run, [run.results[new.id]])
+    loaded = load_weights(Run.open(tmp_path))[1]
+    for subnet in (*known, new):
+        for path, moments in recalibrate(net, frames, [subnet]).moments.items():
+            torch.testing.assert_close(loaded.at(path), moments, atol=1e-5, rtol=1e-5)
+    assert set(loaded.moments) == set(norms.moments) | {step.path for step in steps(new)}
+    with pytest.raises(UserError, match=f"no batch-norm statistics for '{other.id}'"):
+        loaded.at(other.id)
+
+
+def test_norms_that_are_half_there_are_told(tmp_path: Path) -> None:
+    """A mean without its variance is a damaged file."""
+    save_file({"input:mean": torch.zeros(3)}, tmp_path / NORMS)
+    with pytest.raises(UserError, match=r"is damaged \('input:variance' is missing\)"):
+        load_moments(tmp_path / NORMS)
 
 
 def test_weights_are_stored_in_half_precision(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from toolkit.train.train import calibration_frames
 
 GROUP_SUBNETS = 256
 """So many are scored together at most; their scores are in memory."""
-SHARE_S, FIRST_MACS_PER_S = 40.0, 1e10
+SHARE_S, FIRST_MACS_PER_S = 40.0, 5e9
 """How long statistics may take before they are put on disk, and the speed that is reckoned with before one is known."""
 
 
