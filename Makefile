@@ -20,7 +20,8 @@ COMPILE := $(COMPILE_APART) --universal --fork-strategy fewest --constraints req
 override AUDIO := $(value AUDIO)
 export AUDIO
 
-.PHONY: help demo test test-all test-recordings test-system lint format lock clean system-packages recordings
+.PHONY: help demo test test-all test-recordings test-system test-android android lint format lock clean
+.PHONY: system-packages android-packages recordings
 .NOTPARALLEL:
 
 help: ## List these targets
@@ -35,16 +36,27 @@ test: lint ## Lint, check types and run the tests that need Python alone
 	@echo 'Not run by `make test`:'
 	@echo '  recordings, tests on real recordings:      AEC_DATA=FOLDER make test-recordings'
 	@echo '  system, tests that need system packages:   make test-system'
+	@echo '  android, the demo app and its APKs:        make test-android'
 	@echo '  demo, the whole chain on this machine:     make demo'
 	@echo 'All suites: AEC_DATA=FOLDER make test-all'
 
-test-all: recordings system-packages test demo test-system test-recordings ## Run every suite; fail where one is missing
+test-all: recordings system-packages android-packages test demo test-system test-recordings test-android ## Run every suite; fail where one is missing
 
 test-recordings: recordings $(STAMP) ## Run the tests on the recordings in the folder AEC_DATA
 	$(RUN) pytest -n auto -m recordings
 
 test-system: system-packages $(STAMP) ## Install the system packages and run the tests that need them
 	$(RUN) pytest -m system
+
+test-android: android ## Build the Android demo app and test its APKs
+	$(RUN) pytest -m android
+
+# The first line writes what the app's own tests, which Maven runs, compare with.
+android: android-packages $(STAMP) ## Build and test the Android demo app with Maven; APKs in android_demo/app/target
+	$(VENV)/bin/python tests/android/fixtures.py android_demo/target/fixtures
+	$(RUN) toolkit.search --device pixel7 --out android_demo/target/out
+	$(RUN) toolkit.export --device pixel7 --out android_demo/target/out --android android_demo
+	$(VENV)/bin/python android_demo/build_apk.py
 
 lint: $(STAMP) ## Check style, format and types
 	$(RUN) ruff check
@@ -69,11 +81,15 @@ lock: $(VENV)/bin/uv ## Write the locks anew from pyproject.toml; UPGRADE=1 take
 		--output-file requirements/apart/tflite-runtime.txt
 
 clean: ## Remove the environment and every cache
+	rm -rf android_demo/target android_demo/*/target
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find toolkit benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
 
 system-packages:
 	@scripts/install-system-packages
+
+android-packages:
+	@scripts/install-android-packages
 
 recordings:
 	@test -d "$$AEC_DATA" || { echo >&2 "AEC_DATA='$$AEC_DATA' is no folder: the recordings suite cannot run." \

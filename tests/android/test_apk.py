@@ -46,7 +46,7 @@ def apk(name: str) -> Path:
     """The APK of that name."""
     path = build_apk.apk(name)
     if not path.is_file():
-        pytest.fail(f"{path} is missing. Run these tests with: make android", pytrace=False)
+        pytest.fail(f"{path} is missing. Run these tests with: make test-android", pytrace=False)
     return path
 
 
@@ -67,7 +67,7 @@ def test_it_is_signed_in_schemes_2_and_3(apk: Path) -> None:
 
 def test_it_is_aligned(apk: Path) -> None:
     """What is stored uncompressed begins at a multiple of four bytes, so that Android can map it."""
-    assert "Verification succesful" in output_of("zipalign", "-c", "-v", "4", apk)
+    assert output_of("zipalign", "-c", "-v", "4", apk).count(" (BAD") == 0
 
 
 def test_it_is_small(name: str, apk: Path) -> None:
@@ -149,12 +149,12 @@ def test_shrunk_classes_hear_what_python_hears(tmp_path: Path) -> None:
     for precision, tolerance in (("fp32", 1e-4), ("int8", 0.05)):
         sound = FIXTURES / "listen" / "scene.wav"
         said = output_of("java", "-cp", class_path, MAIN, FIXTURES / "bundle", sound, precision)
-        rows = [line.split() for line in said.splitlines() if "\t" not in line]
-        heard = np.array(rows, np.float32)
+        python = json.loads((FIXTURES / "listen" / f"scene.{precision}.json").read_text())
+        heard = np.array([line.split() for line in said.splitlines() if "\t" not in line], np.float32)
+        assert len(heard) >= python["heard_s"] / python["hop_s"]
         expected = np.fromfile(FIXTURES / "listen" / f"scene.{precision}.f32", "<f4").reshape(-1, heard.shape[1])
-        np.testing.assert_allclose(heard, expected, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(heard, expected[: len(heard)], rtol=0, atol=tolerance)
         events = [line.split("\t") for line in said.splitlines() if "\t" in line]
-        python = json.loads((FIXTURES / "listen" / f"scene.{precision}.json").read_text())["events"]
-        assert [label for label, *_ in events] == [event["label"] for event in python]
-        for (_, start_s, end_s, _), event in zip(events, python, strict=True):
+        assert [label for label, *_ in events] == [event["label"] for event in python["events"]]
+        for (_, start_s, end_s, _), event in zip(events, python["events"], strict=True):
             assert (float(start_s), float(end_s)) == pytest.approx((event["start_s"], event["end_s"]), abs=0.01)
