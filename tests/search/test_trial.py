@@ -227,6 +227,21 @@ def test_a_measured_table_is_refined_where_it_was_measured(place: Place, monkeyp
     assert the_record(place).refinements == 1
 
 
+def test_another_table_is_not_written_over(place: Place, board: SlowBoard) -> None:
+    """A table that somebody names is refined into OUT unless a different one of its key lies there: exit code 2."""
+    run = Run.open(place.run)
+    board.cost_us = times(3.0)
+    refining = (*MEASURE, "--refine", *LOOSE, *place.arguments)
+    assert run_verb(*refining).exit_code == 0
+    (path,) = tables(place)
+    before = path.read_bytes()
+    named = save_table(invented_table(run, device="board"), place.out / "mine")
+    result = run_verb(*refining, "--table", str(named))
+    assert result.exit_code == 2, result.output
+    assert f"{path} is another table" in result.stderr
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

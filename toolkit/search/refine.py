@@ -25,6 +25,8 @@ from toolkit.specs.run import Run
 
 PICKED = "picked-"
 """Before the picked file's name, where it is measured among layers."""
+_TAKEN_OVER = ("runtime_version", "threads", "core_mask")
+"""What a modelled table's key states as it is thought to be, and a measurement as it was."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,14 @@ def refine(
 
     Raises:
         UserError: what converting needs is not installed.
-        MismatchError: the device or its runtime are not those that the table was measured on.
+        MismatchError: the device or its runtime are not those that the table was measured on, or another table of the
+            same key lies in `out`.
         DeviceError: the target could not do it.
     """
     pick, manifest, old = answer.pick, run.manifest, answer.table
-    check_same(old, measured.measurement.environment)
+    here = measured.measurement.environment
+    check_same(old, here)
+    path = _place(old, here, out)
     subnet = manifest.space.parse(pick.subnet)
     every = manifest.space.layers(subnet, manifest.front_end, len(manifest.labels), pick.mode)
     layers = tuple(dict.fromkeys(every))
@@ -86,7 +91,6 @@ def refine(
     fresh = make_table(pick.device, pack, Grid(layers, layers), found, f"refined, with the layers of {subnet} alone")
     memory_failed = measured.memory_mb is not None and not measured.memory_mb.passed
     table = merged(old, fresh, new_memory=memory_failed or old.key.network_bytes is None)
-    path = out / "tables" / table.key.file_name
     table.save(path)
     return Refined(table, path, tuple(_changes(old, fresh)), taken, name)
 
@@ -106,7 +110,7 @@ def merged(old: CostTable, fresh: CostTable, *, new_memory: bool) -> CostTable:
         _refuse(_differences(old.key, fresh.key), old)
     found = {"call_us": fresh.key.call_us}
     if not is_measured(old):
-        found |= {name: getattr(fresh.key, name) for name in ("runtime_version", "threads", "core_mask")}
+        found |= {name: getattr(fresh.key, name) for name in _TAKEN_OVER}
     takes_memory = new_memory and fresh.key.network_bytes is not None
     if takes_memory:
         found |= {name: getattr(fresh.key, name) for name in ("runtime_base_bytes", "network_bytes")}
@@ -132,6 +136,18 @@ def check_same(table: CostTable, here: Environment) -> None:
 def is_measured(table: CostTable) -> bool:
     """Whether any of its rows is."""
     return "measured" in table.kinds
+
+
+def _place(old: CostTable, here: Environment, out: Path) -> Path:
+    """Where the refined table goes: as `profile` would name one that was measured here."""
+    taken_over = {} if is_measured(old) else {name: getattr(here, name) for name in _TAKEN_OVER}
+    path = out / "tables" / old.key.model_copy(update=taken_over).file_name
+    if path.exists() and CostTable.load(path).hash != old.hash:
+        raise MismatchError(
+            f"{path} is another table of the same device, runtime and space. Refine that one (leave --table out), or "
+            "name another folder with --out."
+        )
+    return path
 
 
 def _differences(

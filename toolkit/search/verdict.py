@@ -96,6 +96,7 @@ def print_refined(refined: Refined) -> None:
     console.print(table)
     if (rest := len(refined.changes) - SHOWN) > 0:
         console.print(f"and {rest} more, which changed less")
+    console.print()
 
 
 def _refined_as_json(refined: Refined) -> dict[str, Any]:
