@@ -71,15 +71,26 @@ data class BenchmarkPlan(
         ): BenchmarkPlan =
             when (name) {
                 "threads" -> copy(threads = word.toInt())
+
                 "warmups" -> copy(warmups = word.toInt())
+
                 "runs" -> copy(runs = word.toInt())
+
                 "seconds" -> copy(seconds = word.toDouble())
+
                 "every_ms" -> copy(everyMs = word.toDouble())
+
                 "seed" -> copy(seed = word.toLong())
+
                 "cores" -> copy(cores = cores(word))
+
                 "time" -> copy(time = time + inside(folder, word))
+
                 "peak" -> copy(peak = inside(folder, word))
-                else -> throw Refused("The plan says '$name', which this app does not know. Take both from one toolkit.")
+
+                else -> throw Refused(
+                    "The plan says '$name', which this app does not know. Take both from one toolkit.",
+                )
             }
 
         /** From an intent's extras: timings of a model file, or of each TFLite file of a bundle folder. */
@@ -93,7 +104,9 @@ data class BenchmarkPlan(
             val files =
                 if (model.isDirectory) {
                     val bundle = Bundle.open(model)
-                    bundle.manifest.files.filter { it.runtime == Runtime.TFLITE }.map(bundle::path)
+                    bundle.manifest.files
+                        .filter { it.runtime == Runtime.TFLITE }
+                        .map(bundle::path)
                 } else {
                     listOf(model)
                 }

@@ -20,7 +20,8 @@ class Bundle private constructor(
     fun path(file: BundleFile): File = File(folder, file.name)
 
     /**
-     * The file that listens: of [runtime], for streams; of [precision], or else int8 before the others.
+     * The file that listens: of [runtime], for streams; of [precision], or else of the one that the device's cost table
+     * chose, or else int8 before the others.
      *
      * Throws [Refused] when there is none.
      */
@@ -29,12 +30,14 @@ class Bundle private constructor(
         precision: Precision? = null,
     ): BundleFile {
         val streams = manifest.files.filter { it.mode == Mode.STREAM && it.runtime == runtime }
-        val wanted = streams.filter { precision == null || it.precision == precision }
-        return wanted.firstOrNull { it.precision == Precision.INT8 } ?: wanted.firstOrNull() ?: throw Refused(
-            "The bundle holds no ${precision?.word.orEmpty()} ${runtime.word} file for streams; it has " +
-                manifest.files.joinToString { "${it.mode.word} ${it.precision.word} ${it.runtime.word}" } +
-                ". Export it with --mode stream.",
-        )
+        val preferred = if (precision == null) listOf(manifest.pick?.precision, Precision.INT8) else listOf(precision)
+        return preferred.firstNotNullOfOrNull { each -> streams.find { it.precision == each } }
+            ?: streams.firstOrNull { precision == null }
+            ?: throw Refused(
+                "The bundle holds no ${precision?.word ?: ""} ${runtime.word} file for streams; it has " +
+                    manifest.files.joinToString { "${it.mode.word} ${it.precision.word} ${it.runtime.word}" } +
+                    ". Export it with --mode stream.",
+            )
     }
 
     companion object {

@@ -66,7 +66,8 @@ class BundleStore(
         } catch (fault: IOException) {
             folder.deleteRecursively()
             throw Refused("The bundle cannot be installed: ${reason(fault)}. Copy it again, and look for free space.")
-        } catch (fault: IllegalArgumentException) { // a name in a zip that is no text
+        } catch (fault: IllegalArgumentException) {
+            // a name in a zip that is no text
             folder.deleteRecursively()
             throw Refused("The bundle cannot be installed: ${reason(fault)}. Choose what export --zip wrote.")
         } catch (refused: Refused) {

@@ -50,7 +50,12 @@ internal fun pythonText(value: Double): String {
         (1..ALL_DIGITS)
             .map { exact.round(MathContext(it, RoundingMode.HALF_EVEN)) }
             .first { it.toDouble() == value }
-    val digits = shortest.unscaledValue().abs().toString().trimEnd('0')
+    val digits =
+        shortest
+            .unscaledValue()
+            .abs()
+            .toString()
+            .trimEnd('0')
     val exponent = shortest.precision() - shortest.scale() - 1
     val sign = if (value < 0) "-" else ""
     if (exponent in FIXED_EXPONENTS) {

@@ -12,6 +12,7 @@ import java.util.concurrent.atomic.AtomicBoolean
  * not after [close]. Both are called on the hearing thread. Source and ear are closed at the end.
  * Proved by ListeningTest.
  */
+@Suppress("TooGenericExceptionCaught") // whatever ends a thread, onEnd must hear of it
 class Listening(
     private val ear: Ear,
     private val source: AudioSource,
@@ -52,8 +53,8 @@ class Listening(
                 if (count < 0) break
                 buffer.write(block, count)
             }
-        } catch (@Suppress("TooGenericExceptionCaught") fault: Throwable) { // told by the hearing thread
-            lost = fault
+        } catch (fault: Throwable) {
+            lost = fault // told by the hearing thread
         } finally {
             buffer.end()
         }
@@ -92,7 +93,7 @@ class Listening(
         var fault: Throwable? = null
         try {
             work()
-        } catch (@Suppress("TooGenericExceptionCaught") thrown: Throwable) { // whatever it was, onEnd must hear of it
+        } catch (thrown: Throwable) {
             fault = thrown
         }
         try {

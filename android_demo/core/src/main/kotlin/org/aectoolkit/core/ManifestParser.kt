@@ -135,7 +135,8 @@ object ManifestParser {
         sequence {
             val spec = manifest.frontEnd
             val whole = listOf(spec.sampleRateHz, spec.windowSamples, spec.hopSamples, spec.melBins)
-            if (whole.any { it < 1 } || spec.floorPower <= 0 || spec.fMinHz < 0) yield("a front_end number is too small")
+            val small = whole.any { it < 1 } || spec.floorPower <= 0 || spec.fMinHz < 0
+            if (small) yield("a front_end number is too small")
             if (!(spec.fMinHz < spec.fMaxHz && spec.fMaxHz <= spec.sampleRateHz / 2.0)) {
                 yield("the front end's band ${spec.fMinHz}-${spec.fMaxHz} Hz does not fit ${spec.sampleRateHz} Hz")
             }
@@ -169,7 +170,7 @@ object ManifestParser {
                 yield("${rule.label} has thresholds ${rule.threshold} and ${rule.offThreshold}")
             }
             if (rule.smoothingDecisions !in SMOOTHINGS || rule.smoothingDecisions % 2 == 0) {
-                yield("${rule.label} has smoothing_decisions ${rule.smoothingDecisions}, expected an odd number up to 1001")
+                yield("${rule.label} smooths over ${rule.smoothingDecisions}, expected an odd number up to 1001")
             }
             if (rule.trainClips < 0 || rule.validationClips < 0 || (rule.falseAlarmsPerHour ?: 0.0) < 0) {
                 yield("${rule.label} has a count below zero")
@@ -208,7 +209,11 @@ object ManifestParser {
     private fun short(value: Any?): String = value.toString().replace('\n', ' ').take(SHOWN)
 
     private fun firstLine(fault: Exception): String =
-        (fault.message ?: fault.javaClass.simpleName).lineSequence().first().trimEnd('.').take(2 * SHOWN)
+        (fault.message ?: fault.javaClass.simpleName)
+            .lineSequence()
+            .first()
+            .trimEnd('.')
+            .take(2 * SHOWN)
 }
 
 private val FILE_NAME = Regex("[A-Za-z0-9][A-Za-z0-9._-]{0,120}")

@@ -11,9 +11,10 @@ internal class WavHeader private constructor(
     val dataBytes: Long,
 ) {
     companion object {
-        /** A length from here on is what programs write that do not know it: until the end of the file. */
+        /** Programs that do not know the length write one from here on: there may be less. */
         const val UNKNOWN = 0x7FFF_0000L
 
+        private const val NO_LENGTH = 0xFFFF_FFFFL
         private const val WHOLE = Long.MAX_VALUE / 2
         private const val LONGEST_FORMAT = 4096L
         private const val PCM = 1
@@ -35,18 +36,25 @@ internal class WavHeader private constructor(
                 val name = tag(stream)
                 val size = length(stream)
                 when (name) {
-                    "fmt " -> format = format(chunk(stream, size))
-
-                    "ds64" -> longLength = chunk(stream, size).getLong(Long.SIZE_BYTES)
-
-                    "data" -> {
-                        val known = format ?: throw Refused("This WAV file has samples before their format. Record it again.")
-                        val promised = if (kind == "RF64" && size == 0xFFFF_FFFFL) longLength else size
-                        if (promised < 0) throw Refused("This WAV file has a length below zero. Record it again.")
-                        return WavHeader(known, if (promised >= UNKNOWN && kind == "RIFF") WHOLE else promised)
+                    "fmt " -> {
+                        format = format(chunk(stream, size))
                     }
 
-                    else -> skip(stream, size + size % 2)
+                    "ds64" -> {
+                        longLength = chunk(stream, size).getLong(Long.SIZE_BYTES)
+                    }
+
+                    "data" -> {
+                        val known =
+                            format ?: throw Refused("This WAV file has samples before their format. Record it again.")
+                        val promised = if (size < NO_LENGTH) size else longLength
+                        if (promised < 0) throw Refused("This WAV file has a length below zero. Record it again.")
+                        return WavHeader(known, promised)
+                    }
+
+                    else -> {
+                        skip(stream, size + size % 2)
+                    }
                 }
             }
         }
@@ -63,7 +71,7 @@ internal class WavHeader private constructor(
                 code = chunk.getShort(EXTENSIBLE_BYTES - 2).toInt() and 0xffff
             }
             val held = if (code == FLOAT) setOf(32, 64) else setOf(8, 16, 24, 32)
-            if (code != PCM && code != FLOAT || bits !in held) {
+            if ((code != PCM && code != FLOAT) || bits !in held) {
                 throw Refused("This WAV file has samples of format $code with $bits bits. Save it as 16-bit PCM.")
             }
             if (channels !in 1..MOST_CHANNELS || rate !in RATES) {
@@ -88,7 +96,11 @@ internal class WavHeader private constructor(
         private fun tag(stream: InputStream): String = String(exactly(stream, Int.SIZE_BYTES), Charsets.ISO_8859_1)
 
         private fun length(stream: InputStream): Long =
-            ByteBuffer.wrap(exactly(stream, Int.SIZE_BYTES)).order(ByteOrder.LITTLE_ENDIAN).getInt().toLong() and
+            ByteBuffer
+                .wrap(exactly(stream, Int.SIZE_BYTES))
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .getInt()
+                .toLong() and
                 0xFFFF_FFFFL
 
         private fun exactly(

@@ -112,15 +112,30 @@ internal class WavFormat(
 
     fun sample(from: ByteBuffer): Float =
         when {
-            float && bits == 64 -> from.getDouble().toFloat()
-            float -> from.getFloat()
-            bits == 8 -> ((from.get().toInt() and 0xff) - 0x80) / 0x80.toFloat()
-            bits == 16 -> from.getShort() / 0x8000.toFloat()
+            float && bits == 64 -> {
+                from.getDouble().toFloat()
+            }
+
+            float -> {
+                from.getFloat()
+            }
+
+            bits == 8 -> {
+                ((from.get().toInt() and 0xff) - 0x80) / 0x80.toFloat()
+            }
+
+            bits == 16 -> {
+                from.getShort() / 0x8000.toFloat()
+            }
+
             bits == 24 -> {
                 val low = (from.get().toInt() and 0xff) or ((from.get().toInt() and 0xff) shl 8)
                 (low or (from.get().toInt() shl 16)) / 0x800000.toFloat()
             }
-            else -> from.getInt() / 0x80000000L.toFloat()
+
+            else -> {
+                from.getInt() / 0x80000000L.toFloat()
+            }
         }
 
     private companion object {

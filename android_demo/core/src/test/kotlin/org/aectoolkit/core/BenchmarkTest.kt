@@ -43,7 +43,8 @@ class BenchmarkTest {
     fun `a plan of the toolkit is carried out in its order, in an agent's lines`() {
         File(folder, "a.tflite").createNewFile()
         File(folder, "plan.txt").writeText(
-            "threads 1\nwarmups 2\nruns 4\nseconds 5.0\nevery_ms 0\nseed 7\ntime a.tflite\ntime a.tflite\npeak a.tflite\n",
+            "threads 1\nwarmups 2\nruns 4\nseconds 5.0\nevery_ms 0\nseed 7\n" +
+                "time a.tflite\ntime a.tflite\npeak a.tflite\n",
         )
         val models = Sleepers(ms = 3)
         val lines = run(models, BenchmarkPlan.read(File(folder, "plan.txt")))
@@ -108,8 +109,8 @@ class BenchmarkTest {
     @Test
     fun `a plan that is none is refused in a line`() {
         val bad =
-            "threads none,threads,time ../a.tflite,time a/b,threads 0,runs 0,cores x,seconds 0,every_ms -1,play a b 3," +
-                "cores 99,cores 0x,seconds NaN"
+            "threads none,threads,time ../a.tflite,time a/b,threads 0,runs 0,cores x,cores 99,cores 0x," +
+                "seconds 0,seconds NaN,every_ms -1,play a b 3"
         for (text in bad.split(',')) {
             val refused = assertFailsWith<Refused>(text) { BenchmarkPlan.parse(text, folder) }
             assertTrue('\n' !in refused.message!!)
@@ -120,7 +121,11 @@ class BenchmarkTest {
     }
 
     private fun JsonObject.mask(): Long =
-        getValue("environment").jsonObject.text("core_mask").removePrefix("0x").toLong(16)
+        getValue("environment")
+            .jsonObject
+            .text("core_mask")
+            .removePrefix("0x")
+            .toLong(16)
 
     private fun run(
         models: TimedModels,

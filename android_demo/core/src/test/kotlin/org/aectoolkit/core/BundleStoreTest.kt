@@ -48,7 +48,16 @@ class BundleStoreTest {
 
     @Test
     fun `a name that leads out of the folder is refused, and nothing is written there`() {
-        for (name in listOf("../evil", "a/../../evil", "/tmp/evil", "..", "a\\..\\evil", ".hidden", "sub/manifest.json", "")) {
+        for (name in listOf(
+            "../evil",
+            "a/../../evil",
+            "/tmp/evil",
+            "..",
+            "a\\..\\evil",
+            ".hidden",
+            "sub/manifest.json",
+            "",
+        )) {
             assertContains(refusal(zip(whole + (name to byteArrayOf(1)))), "no plain name")
         }
         assertContains(refusal(zip(mapOf("folder/" to ByteArray(0)))), "folder")
@@ -97,7 +106,14 @@ class BundleStoreTest {
         File(root, "current").writeText("../elsewhere")
         assertFailsWith<Refused> { store.current() }
         store.install(zip(whole))
-        assertEquals("pixel7", store.current()?.manifest?.pick?.device)
+        assertEquals(
+            "pixel7",
+            store
+                .current()
+                ?.manifest
+                ?.pick
+                ?.device,
+        )
     }
 
     @Test

@@ -84,5 +84,9 @@ class BundleTest {
     private fun refusal(at: File = folder): String = assertFailsWith<Refused> { Bundle.open(at) }.message!!
 
     private fun sha256(file: File): String =
-        hex(java.security.MessageDigest.getInstance("SHA-256").digest(file.readBytes()))
+        hex(
+            java.security.MessageDigest
+                .getInstance("SHA-256")
+                .digest(file.readBytes()),
+        )
 }

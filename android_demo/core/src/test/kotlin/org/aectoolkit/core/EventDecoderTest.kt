@@ -18,16 +18,31 @@ class EventDecoderTest {
         val cases = Fixtures.lines("decoded.jsonl")
         var events = 0
         for ((number, case) in cases.withIndex()) {
-            val rules = case.getValue("rules").jsonArray.map { Json.decodeFromJsonElement(LabelDecision.serializer(), it) }
+            val rules =
+                case
+                    .getValue(
+                        "rules",
+                    ).jsonArray
+                    .map { Json.decodeFromJsonElement(LabelDecision.serializer(), it) }
             val hop = case.getValue("hop_samples").jsonPrimitive.int
             val heard = case.getValue("heard").jsonPrimitive.long
             val decoder = EventDecoder(rules, case.getValue("window_samples").jsonPrimitive.int, hop, 16_000)
             case.getValue("scores").jsonArray.forEachIndexed { at, row ->
                 val end = hop * (at + 1L)
-                val scores = FloatArray(rules.size) { row.jsonArray[it].jsonPrimitive.double.toFloat() }
+                val scores =
+                    FloatArray(rules.size) {
+                        row.jsonArray[it]
+                            .jsonPrimitive.double
+                            .toFloat()
+                    }
                 val expected = events(case.getValue("ended").jsonArray[at])
                 assertEquals(expected, decoder.push(Decision(end, minOf(heard, end), scores)), "case $number at $at")
-                val sounding = case.getValue("sounding").jsonArray[at].jsonArray.map { it.jsonPrimitive.content }
+                val sounding =
+                    case
+                        .getValue("sounding")
+                        .jsonArray[at]
+                        .jsonArray
+                        .map { it.jsonPrimitive.content }
                 assertEquals(sounding, decoder.soundingLabels.sorted(), "case $number at $at")
                 events += expected.size
             }

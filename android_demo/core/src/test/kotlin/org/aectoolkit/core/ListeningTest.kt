@@ -50,7 +50,12 @@ class ListeningTest {
         val source = ArraySource(samples, 32_000)
         val last = CompletableFuture<Cost>()
         val moments = LinkedBlockingQueue<Moment>()
-        Listening(Ear(bundle, runners), source, live = true, moments::add) { last.complete(moments.last().cost) }.start()
+        Listening(
+            Ear(bundle, runners),
+            source,
+            live = true,
+            moments::add,
+        ) { last.complete(moments.last().cost) }.start()
         Thread.sleep(300) // the reader runs on while the first chunk is stuck
         open.countDown()
         val cost = last.get(20, TimeUnit.SECONDS)

@@ -21,7 +21,13 @@ class ManifestParserTest {
     fun `the manifest that export writes is read, with its predicted cost`() {
         val manifest = ManifestParser.parse(whole)
         assertEquals("pixel7", manifest.pick?.device)
-        assertEquals(Kind.MODELLED, manifest.pick?.predicted?.latencyMs?.kind)
+        assertEquals(
+            Kind.MODELLED,
+            manifest.pick
+                ?.predicted
+                ?.latencyMs
+                ?.kind,
+        )
         assertEquals(File(Fixtures.bundle, "labels.txt").readLines(), manifest.labels)
         assertEquals(0.96, manifest.hopS)
     }
@@ -29,14 +35,15 @@ class ManifestParserTest {
     @Test
     fun `whatever Python refuses is refused, and what it takes is taken but for shapes that cannot be`() {
         // Python leaves these to the model's own loading, or has defaults for them that export never leaves out.
-        val stricter = Regex("files\\.0\\.(inputs|outputs).*|(hop|window)_samples|other_sha256.*|schema_version|front_end.*")
+        val stricter =
+            Regex("files\\.0\\.(inputs|outputs).*|(hop|window)_samples|other_sha256.*|schema_version|front_end.*")
         var taken = 0
         var refused = 0
         for (case in Fixtures.lines("manifests.jsonl")) {
             val place = case.text("place")
             val verdict = runCatching { ManifestParser.parse(case.text("text")) }
             val fault = verdict.exceptionOrNull()
-            assertTrue(fault == null || fault is Refused && '\n' !in fault.message!!, "$place: $fault")
+            assertTrue(fault == null || (fault is Refused && '\n' !in fault.message!!), "$place: $fault")
             if (case.getValue("good").jsonPrimitive.boolean) {
                 assertTrue(fault == null || stricter.matches(place), "$place: $fault")
                 taken++

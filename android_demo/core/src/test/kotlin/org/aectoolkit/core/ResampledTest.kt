@@ -62,7 +62,8 @@ class ResampledTest {
         return found.zip(expected) { a, b -> abs(a - b) }.max()
     }
 
-    private fun noise(size: Int): FloatArray = Random(size).let { random -> FloatArray(size) { random.nextFloat() - 0.5f } }
+    private fun noise(size: Int): FloatArray =
+        Random(size).let { random -> FloatArray(size) { random.nextFloat() - 0.5f } }
 
     private fun tone(
         hz: Double,

@@ -108,7 +108,9 @@ class WavSourceTest {
 
     private fun used(): Long {
         System.gc()
-        return java.lang.Runtime.getRuntime().run { totalMemory() - freeMemory() }
+        return java.lang.Runtime
+            .getRuntime()
+            .run { totalMemory() - freeMemory() }
     }
 
     private class Silence(
@@ -148,8 +150,16 @@ class WavSourceTest {
     ): ByteArray {
         val data = ByteArray(samples * maxOf(frameBytes, 0))
         val bytes = ByteBuffer.allocate(44 + data.size).order(ByteOrder.LITTLE_ENDIAN)
-        bytes.put("RIFF".toByteArray()).putInt(36 + data.size).put("WAVEfmt ".toByteArray()).putInt(16)
-        bytes.putShort(format.toShort()).putShort(channels.toShort()).putInt(rateHz).putInt(rateHz * frameBytes)
+        bytes
+            .put("RIFF".toByteArray())
+            .putInt(36 + data.size)
+            .put("WAVEfmt ".toByteArray())
+            .putInt(16)
+        bytes
+            .putShort(format.toShort())
+            .putShort(channels.toShort())
+            .putInt(rateHz)
+            .putInt(rateHz * frameBytes)
         bytes.putShort(frameBytes.toShort()).putShort(bits.toShort())
         bytes.put("data".toByteArray()).putInt((promised ?: data.size.toLong()).toInt()).put(data)
         return bytes.array()

@@ -107,5 +107,4 @@ internal class LoadedModel(
     }
 }
 
-internal fun shape(tensor: TfLiteTensor): List<Int> =
-    List(TfLiteTensorNumDims(tensor)) { TfLiteTensorDim(tensor, it) }
+internal fun shape(tensor: TfLiteTensor): List<Int> = List(TfLiteTensorNumDims(tensor)) { TfLiteTensorDim(tensor, it) }

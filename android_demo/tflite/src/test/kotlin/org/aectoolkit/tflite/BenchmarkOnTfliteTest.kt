@@ -29,12 +29,19 @@ class BenchmarkOnTfliteTest {
         )
         val lines = lines("plan=${File(folder, "plan.txt")}")
         assertEquals(listOf("start", "visit", "visit", "peak", "end"), lines.map { it.word("kind") })
-        val (int8, fp32) = lines.filter { it.word("kind") == "visit" }.map { line ->
-            line.getValue("latencies_us").jsonArray.map { it.jsonPrimitive.double }.min()
-        }
+        val (int8, fp32) =
+            lines.filter { it.word("kind") == "visit" }.map { line ->
+                line
+                    .getValue("latencies_us")
+                    .jsonArray
+                    .map { it.jsonPrimitive.double }
+                    .min()
+            }
         assertTrue(int8 in 50.0..fp32, "$int8 us and $fp32 us")
         assertContains(lines[0].getValue("environment").jsonObject.word("runtime_version"), "2.20")
-        assertTrue(lines[3].getValue("peak_bytes").jsonPrimitive.long >= lines[0].getValue("base_bytes").jsonPrimitive.long)
+        assertTrue(
+            lines[3].getValue("peak_bytes").jsonPrimitive.long >= lines[0].getValue("base_bytes").jsonPrimitive.long,
+        )
     }
 
     @Test

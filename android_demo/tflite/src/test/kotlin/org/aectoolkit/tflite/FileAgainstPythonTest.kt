@@ -76,7 +76,14 @@ class FileAgainstPythonTest {
         assertEquals(wanted.map { it.copy(confidence = 0.0) }, events.map { it.copy(confidence = 0.0) })
         for ((one, other) in events.zip(wanted)) assertEquals(other.confidence, one.confidence, maxOf(allowed, 1e-4))
         assertEquals(said.getValue("heard_s").jsonPrimitive.double, moments.last().heardS)
-        assertEquals(said.getValue("cost").jsonObject.getValue("decisions").jsonPrimitive.int, scored.size)
+        assertEquals(
+            said
+                .getValue("cost")
+                .jsonObject
+                .getValue("decisions")
+                .jsonPrimitive.int,
+            scored.size,
+        )
     }
 
     private fun ear(precision: Precision) = Ear(Reference.bundle, TfliteRunners(), precision = precision)

@@ -63,7 +63,11 @@ class LongListeningTest {
     }
 
     private fun residentBytes(): Long =
-        File("/proc/self/status").readLines().single { it.startsWith("VmRSS") }.filter { it.isDigit() }.toLong() * 1024
+        File("/proc/self/status")
+            .readLines()
+            .single { it.startsWith("VmRSS") }
+            .filter { it.isDigit() }
+            .toLong() * 1024
 
     private companion object {
         const val SAMPLES = 3_600 * 32_000

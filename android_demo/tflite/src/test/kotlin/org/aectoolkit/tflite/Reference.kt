@@ -56,9 +56,18 @@ object Reference {
 
     /** A tensor of golden.safetensors: its type, its shape and its bytes. */
     fun golden(name: String): Triple<String, List<Int>, ByteBuffer> {
-        val bytes = ByteBuffer.wrap(File(bundle.folder, "golden.safetensors").readBytes()).order(ByteOrder.LITTLE_ENDIAN)
+        val bytes =
+            ByteBuffer
+                .wrap(
+                    File(bundle.folder, "golden.safetensors").readBytes(),
+                ).order(ByteOrder.LITTLE_ENDIAN)
         val header = ByteArray(bytes.getLong().toInt()).also { bytes.get(it) }
-        val entry = Json.parseToJsonElement(header.decodeToString()).jsonObject.getValue(name).jsonObject
+        val entry =
+            Json
+                .parseToJsonElement(header.decodeToString())
+                .jsonObject
+                .getValue(name)
+                .jsonObject
         val (from, to) = entry.getValue("data_offsets").jsonArray.map { it.jsonPrimitive.long.toInt() }
         val shape = entry.getValue("shape").jsonArray.map { it.jsonPrimitive.long.toInt() }
         val data = bytes.slice(bytes.position() + from, to - from).order(ByteOrder.LITTLE_ENDIAN)

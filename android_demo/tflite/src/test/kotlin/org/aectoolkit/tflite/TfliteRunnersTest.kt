@@ -55,7 +55,19 @@ class TfliteRunnersTest {
     fun `other names or shapes than the manifest's are refused by name`() {
         val renamed = file.copy(inputs = file.inputs.map { if (it.name == "window") it.copy(name = "past") else it })
         assertContains(refusal(renamed), "inputs")
-        val reshaped = file.copy(outputs = file.outputs.map { if (it.name == "scores") TensorSpec("scores", listOf(1, 30)) else it })
+        val reshaped =
+            file.copy(
+                outputs =
+                    file.outputs.map {
+                        if (it.name ==
+                            "scores"
+                        ) {
+                            TensorSpec("scores", listOf(1, 30))
+                        } else {
+                            it
+                        }
+                    },
+            )
         assertContains(refusal(reshaped), "scores")
         assertContains(refusal(file.copy(inputs = file.inputs.drop(1))), "inputs")
     }
@@ -65,7 +77,12 @@ class TfliteRunnersTest {
         val path = File(folder, "bad.tflite")
         assertFailsWith<Refused> { TfliteRunners().open(path, file, 1) }
         val whole = bundle.path(file).readBytes()
-        for (bytes in listOf(ByteArray(0), ByteArray(5_000), whole.copyOf(whole.size / 2), Random(1).nextBytes(9_000))) {
+        for (bytes in listOf(
+            ByteArray(0),
+            ByteArray(5_000),
+            whole.copyOf(whole.size / 2),
+            Random(1).nextBytes(9_000),
+        )) {
             path.writeBytes(bytes)
             assertFailsWith<Refused> { TfliteRunners().open(path, file, 1) }
         }
@@ -104,7 +121,11 @@ class TfliteRunnersTest {
     private fun open() = TfliteRunners().open(bundle.path(file), file, 1).close()
 
     private fun residentKb(): Int =
-        File("/proc/self/status").readLines().single { it.startsWith("VmRSS") }.filter { it.isDigit() }.toInt()
+        File("/proc/self/status")
+            .readLines()
+            .single { it.startsWith("VmRSS") }
+            .filter { it.isDigit() }
+            .toInt()
 
     private fun refusal(said: BundleFile): String =
         assertFailsWith<Refused> { TfliteRunners().open(bundle.path(file), said, 1) }.message!!
