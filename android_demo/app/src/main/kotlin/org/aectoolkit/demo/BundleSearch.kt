@@ -7,7 +7,7 @@ import java.io.InputStream
 
 /**
  * The three ways that a bundle gets in: chosen, pushed over adb, shipped inside the app; and the one taken before.
- * Touches files, so it runs on [Parts.work]. Proved by BundlesTest.
+ * Touches files, so it runs on [Parts.work]. Proved by PresenterTest.
  */
 class BundleSearch(
     private val parts: Parts,

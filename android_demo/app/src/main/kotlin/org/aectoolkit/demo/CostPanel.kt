@@ -34,6 +34,7 @@ class CostPanel(
         view.need<View>(R.id.cost_name).shown(false)
         view.need<TextView>(R.id.cost_measured).column(resources.getString(R.string.measured))
         view.need<TextView>(R.id.cost_predicted).column(predicted)
+        view.contentDescription = resources.getString(R.string.cost_columns_description, predicted)
     }
 
     private fun TextView.column(text: String) {

@@ -2,7 +2,7 @@ package org.aectoolkit.demo
 
 /**
  * The newest [frames] log-mel frames of [melBins] numbers in dB. One thread adds, another copies. No log-mel is
- * computed here: the model gives it. Proved by LogMelRingTest.
+ * computed here: the model gives it. Proved by LogMelTest.
  */
 class LogMelRing(
     val frames: Int,

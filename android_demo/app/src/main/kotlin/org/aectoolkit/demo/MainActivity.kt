@@ -10,6 +10,7 @@ import android.provider.OpenableColumns
 import android.provider.Settings
 import android.view.View
 import android.view.WindowInsets
+import android.widget.Toast
 import java.io.FileNotFoundException
 import java.io.InputStream
 
@@ -96,7 +97,7 @@ class MainActivity :
         try {
             start()
         } catch (_: ActivityNotFoundException) {
-            presenter.notice(getString(R.string.no_such_app))
+            Toast.makeText(this, R.string.no_such_app, Toast.LENGTH_LONG).show()
         }
 
     @Deprecated("Its successor is AndroidX's.")

@@ -3,7 +3,7 @@ package org.aectoolkit.demo
 /**
  * Levels in dB to colours, from quiet to loud. The range follows what is there, so that a quiet room and a loud street
  * both show: from the level that a tenth lies below to the loudest, but never less than 40 dB nor more than 80 dB.
- * Proved by MelColoursTest.
+ * Proved by LogMelTest.
  */
 class MelColours(
     stops: List<Int>,

@@ -8,7 +8,7 @@ import android.content.pm.PackageManager
 /**
  * Asks for the microphone and reads the answer. The system does not say whether a no is for ever: it is when it would
  * show no reason any more after an earlier no; a dialog that was merely left looks the same but has no earlier no.
- * Proved by PermissionTest.
+ * Proved by LifeTest.
  */
 class MicrophonePermission(
     private val activity: Activity,

@@ -36,7 +36,7 @@ class MinuteView(
     private val track = context.getColor(R.color.track)
     private val over = context.getColor(R.color.primary)
     private val open = context.getColor(R.color.sounding)
-    private val rowHeight get() = text.fontSpacing + laneHeight + gap
+    private val rowHeight get() = text.fontSpacing + gap / 4 + laneHeight + gap
     private var nowS = 0.0
     private var lanes: Map<String, List<Span>> = emptyMap()
 
@@ -75,8 +75,8 @@ class MinuteView(
 
     override fun onDraw(canvas: Canvas) {
         val bottom = maxOf(lanes.size, LEAST_LANES) * rowHeight
-        for (quarter in 0..QUARTERS) {
-            val x = (width - line.strokeWidth - 1) * quarter / QUARTERS
+        for (quarter in 1 until QUARTERS) {
+            val x = width.toFloat() * quarter / QUARTERS
             canvas.drawRect(x, 0f, x + 1, bottom, line)
         }
         drawAxis(canvas, bottom + gap / 2 - small.ascent())
@@ -95,7 +95,7 @@ class MinuteView(
     ) {
         val shown = TextUtils.ellipsize(label, text, width.toFloat(), TextUtils.TruncateAt.END).toString()
         canvas.drawText(shown, 0f, top - text.ascent(), text)
-        val lane = top + text.fontSpacing
+        val lane = top + text.fontSpacing + gap / 4
         val round = laneHeight / 2
         fill.color = track
         canvas.drawRoundRect(0f, lane, width.toFloat(), lane + laneHeight, round, round, fill)

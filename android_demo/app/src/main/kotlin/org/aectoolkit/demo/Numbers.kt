@@ -6,7 +6,7 @@ import org.aectoolkit.core.Manifest
 import java.util.Locale
 import kotlin.math.roundToInt
 
-/** Figures as people read them: three digits at most, with their unit. Proved by NumbersTest. */
+/** Figures as people read them: three digits at most, with their unit. Proved by ScreenTest. */
 class Numbers(
     private val resources: Resources,
 ) {
@@ -66,7 +66,7 @@ data class CostRow(
     val predicted: String?,
 )
 
-/** The app's own cost beside the bundle's prediction. Proved by CostTest. */
+/** The app's own cost beside the bundle's prediction. Proved by ScreenTest. */
 class CostTexts(
     private val resources: Resources,
     private val manifest: Manifest,

@@ -93,11 +93,9 @@ class Presenter(
     /** Checks a zip and takes it; where it is refused, the bundle in use stays, and goes on listening if it does. */
     fun choose(zip: () -> InputStream) = look(zip)
 
-    fun notice(line: String?) {
-        (state as? UiState.InUse)?.let { state = it.noticed(line) }
+    fun dismiss() {
+        (state as? UiState.InUse)?.let { state = it.noticed(null) }
     }
-
-    fun dismiss() = notice(null)
 
     override fun close() {
         closed = true
@@ -157,7 +155,7 @@ class Presenter(
             found.bundle != null || before !is UiState.InUse -> use(used.manifest, listens)
             goOn -> listen()
         }
-        found.line?.let(::notice)
+        (state as? UiState.InUse)?.let { now -> if (found.line != null) state = now.noticed(found.line) }
         if (used != null) wish?.invoke().also { wish = null }
     }
 

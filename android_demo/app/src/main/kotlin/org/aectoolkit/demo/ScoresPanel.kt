@@ -25,7 +25,7 @@ class ScoresPanel(
             when {
                 picture == null -> resources.getString(R.string.heard_waiting)
                 heard.isEmpty() -> resources.getString(R.string.heard_nothing)
-                else -> heard.joinToString()
+                else -> names(heard)
             },
             if (heard.isEmpty()) quiet else sounding,
         )
@@ -37,6 +37,15 @@ class ScoresPanel(
             val row = rows.getChildAt(index)
             row.shown(index < scores.size)
             if (index < scores.size) show(row, scores[index])
+        }
+    }
+
+    private fun names(heard: List<String>): String {
+        val more = heard.size - 2
+        return when {
+            heard.size == 1 -> heard.single()
+            more == 0 -> resources.getString(R.string.heard_two, heard[0], heard[1])
+            else -> resources.getQuantityString(R.plurals.heard_more, more, heard[0], heard[1], more)
         }
     }
 
@@ -72,7 +81,7 @@ class ScoresPanel(
     }
 }
 
-/** Keeps a screen reader from talking all the time: a new text every three seconds at most. Proved by SpokenTest. */
+/** Keeps a screen reader from talking all the time: a new text every three seconds at most. Proved by ScreenTest. */
 class Spoken(
     private val clockMs: () -> Long,
 ) {

@@ -77,9 +77,9 @@ class Screen(
     }
 
     private fun notice(line: String?) {
-        text(R.id.notice, line)
-        view<View>(R.id.notice).contentDescription =
-            line?.let { "$it ${resources.getString(R.string.dismiss)}" }
+        val said = line?.let { resources.getString(R.string.notice_refused, it) }
+        text(R.id.notice, said)
+        view<View>(R.id.notice).contentDescription = said?.let { "$it ${resources.getString(R.string.dismiss)}" }
     }
 
     private fun message(message: Message?) {

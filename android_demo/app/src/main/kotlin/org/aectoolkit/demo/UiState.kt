@@ -16,7 +16,7 @@ sealed interface UiState {
         val line: String,
     ) : UiState
 
-    /** A bundle is in use. [notice] is one line on something that went wrong beside it, as a new bundle refused. */
+    /** A bundle is in use. [notice] is one line on another one that was refused meanwhile. */
     sealed interface InUse : UiState {
         val bundle: Manifest
         val notice: String?

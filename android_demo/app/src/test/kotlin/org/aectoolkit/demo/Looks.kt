@@ -27,7 +27,7 @@ object Looks {
         if (layout.height > height) faults += "'${view.text}' needs ${layout.height} px of height, has $height"
         for (line in 0 until layout.lineCount) {
             if (layout.getEllipsisCount(line) > 0) faults += "'${view.text}' is cut"
-            val needed = ceil(layout.getLineWidth(line)).toInt()
+            val needed = ceil(layout.getLineMax(line)).toInt()
             if (needed > width + 1) faults += "'${view.text}' needs $needed px of width, has $width"
             val end = layout.getLineEnd(line)
             if (end < view.text.length && view.text[end - 1].isLetter() && view.text[end].isLetter()) {

@@ -131,6 +131,7 @@ class PresenterTest {
         assertEquals("Another app holds the microphone.", lost.line)
         assertNotNull(lost.last, "what was heard so far stays")
         presenter.listen()
+        until { parts.microphones.size == 2 }
         microphone.hear(0f, 0f, 0.9f)
         until { heardNow(it) == listOf("Rain") }
     }

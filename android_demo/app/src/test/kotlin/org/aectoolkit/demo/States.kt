@@ -8,9 +8,12 @@ object States {
         "stream.int8.tflite is damaged: sha256 583ebc2b27af..., expected f62c7d17e241.... Copy or export the bundle again."
     private const val TAKEN = "Another app holds the microphone. End it there, then listen again."
 
+    /** Those that are longer than most screens. */
+    val long = setOf("listening", "crowded")
+
     val all: Map<String, UiState> by lazy {
         val bundle = RealPictures.bundle.manifest
-        val sirens = RealPictures.at(seconds = 24.0)
+        val sirens = RealPictures.at(seconds = 26.0)
         val quiet = RealPictures.at(seconds = 3.0)
         mapOf(
             "opening" to UiState.Opening,

@@ -1,0 +1,83 @@
+package org.aectoolkit.demo
+
+import android.content.Intent
+import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.json.jsonArray
+import kotlinx.serialization.json.jsonObject
+import kotlinx.serialization.json.jsonPrimitive
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.robolectric.Robolectric
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.RuntimeEnvironment
+import org.robolectric.shadows.ShadowLooper
+import java.io.File
+import kotlin.test.assertEquals
+import kotlin.test.assertTrue
+
+/** The benchmark as adb starts it, with the exported model and the real TFLite. */
+@RunWith(RobolectricTestRunner::class)
+class BenchmarkActivityTest {
+    private val files = checkNotNull(RuntimeEnvironment.getApplication().getExternalFilesDir(null))
+    private val bundle = File(RealPictures.fixtures, "bundle")
+
+    @Test
+    fun `a model is timed so many times and the last line is the end`() {
+        val model = File(bundle, "stream.int8.tflite").path
+        val lines = run(Intent().putExtra("model", model).putExtra("runs", 3).putExtra("every_ms", 1f), "latest")
+        assertEquals("end", kind(lines.last()))
+        val measurement = lines.first()
+        assertEquals(3, measurement.getValue("latencies_us").jsonArray.size)
+        val environment = measurement.getValue("environment").jsonObject
+        assertEquals("tflite", environment.getValue("runtime").jsonPrimitive.content)
+        assertTrue(environment.getValue("system").jsonPrimitive.content.startsWith("Android"))
+    }
+
+    @Test
+    fun `a plan is carried out beside its files and its lines are an agent's`() {
+        val model = File(bundle, "stream.int8.tflite").copyTo(File(files, "a.tflite"), overwrite = true)
+        File(files, "plan.txt").writeText("threads 1\nruns 2\nseconds 5\ntime ${model.name}\npeak ${model.name}\n")
+        val lines = run(Intent().putExtra("plan", "plan.txt").putExtra("name", "planned"), "planned")
+        assertEquals(listOf("start", "visit", "peak", "end"), lines.map(::kind))
+    }
+
+    @Test
+    fun `what cannot be done is said in the last line`() {
+        val lines = run(Intent().putExtra("model", "missing.tflite"), "latest")
+        assertEquals("error", kind(lines.last()))
+        val none = run(Intent().putExtra("plan", "missing.txt"), "latest")
+        assertEquals(listOf("error"), none.map(::kind))
+    }
+
+    @Test
+    fun `a name that leads elsewhere writes nothing`() {
+        val intent = Intent().putExtra("name", "../elsewhere")
+        Robolectric.buildActivity(BenchmarkActivity::class.java, intent).setup()
+        assertTrue(files.walk().none { "elsewhere" in it.name })
+    }
+
+    private fun run(
+        intent: Intent,
+        name: String,
+    ): List<JsonObject> {
+        val into = File(files, "benchmark/$name.jsonl").apply { delete() }
+        val controller = Robolectric.buildActivity(BenchmarkActivity::class.java, intent).setup()
+        val end = System.nanoTime() + PATIENCE_NANOS
+        while (!ended(into)) {
+            check(System.nanoTime() < end) { "no last line in $into" }
+            Thread.sleep(5)
+            ShadowLooper.idleMainLooper()
+        }
+        controller.pause().stop().destroy()
+        return into.readLines().map { Json.parseToJsonElement(it).jsonObject }
+    }
+
+    private fun ended(file: File) = file.isFile && file.readText().let { "\"end\"}\n" in it || "\"error\"" in it && it.endsWith("\n") }
+
+    private fun kind(line: JsonObject) = line["kind"]?.jsonPrimitive?.content
+
+    private companion object {
+        const val PATIENCE_NANOS = 30_000_000_000L
+    }
+}

@@ -1,0 +1,126 @@
+package org.aectoolkit.demo
+
+import android.media.AudioRecord
+import org.aectoolkit.core.SourceLost
+import org.junit.After
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.RuntimeEnvironment
+import org.robolectric.annotation.Config
+import org.robolectric.annotation.Implementation
+import org.robolectric.annotation.Implements
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertTrue
+
+/** A device whose microphone has only some rates, and which another app may hold. */
+@Implements(AudioRecord::class)
+class ShadowDeviceMicrophone {
+    @Implementation
+    protected fun native_start(
+        @Suppress("UNUSED_PARAMETER") event: Int,
+        @Suppress("UNUSED_PARAMETER") session: Int,
+    ): Int = if (taken) AudioRecord.ERROR_INVALID_OPERATION else AudioRecord.SUCCESS
+
+    @Implementation
+    protected fun native_read_in_float_array(
+        into: FloatArray,
+        offset: Int,
+        count: Int,
+        @Suppress("UNUSED_PARAMETER") blocking: Boolean,
+    ): Int {
+        if (dead) return AudioRecord.ERROR_DEAD_OBJECT
+        into.fill(0.25f, offset, offset + count)
+        return count
+    }
+
+    companion object {
+        var rates = setOf<Int>()
+        var taken = false
+        var dead = false
+
+        @Implementation
+        @JvmStatic
+        fun native_get_min_buff_size(
+            rateHz: Int,
+            @Suppress("UNUSED_PARAMETER") channels: Int,
+            @Suppress("UNUSED_PARAMETER") format: Int,
+        ): Int = if (rateHz in rates) 4_096 else AudioRecord.ERROR_BAD_VALUE
+    }
+}
+
+@RunWith(RobolectricTestRunner::class)
+@Config(shadows = [ShadowDeviceMicrophone::class])
+class MicrophoneSourceTest {
+    private val app = RuntimeEnvironment.getApplication()
+
+    @After
+    fun reset() {
+        ShadowDeviceMicrophone.rates = setOf()
+        ShadowDeviceMicrophone.taken = false
+        ShadowDeviceMicrophone.dead = false
+    }
+
+    @Test
+    fun `it records at the rate that is asked for where the device has it`() {
+        ShadowDeviceMicrophone.rates = setOf(32_000, 48_000)
+        MicrophoneSource(app, 32_000).use { source ->
+            assertEquals(32_000, source.sampleRateHz)
+            val samples = FloatArray(1_000)
+            assertEquals(1_000, source.read(samples))
+            assertTrue(samples.all { it == 0.25f })
+        }
+    }
+
+    @Test
+    fun `a device without that rate records at the next one above and else below`() {
+        ShadowDeviceMicrophone.rates = setOf(16_000, 44_100, 48_000)
+        MicrophoneSource(app, 32_000).use { assertEquals(44_100, it.sampleRateHz) }
+        ShadowDeviceMicrophone.rates = setOf(8_000, 16_000)
+        MicrophoneSource(app, 32_000).use { assertEquals(16_000, it.sampleRateHz) }
+    }
+
+    @Test
+    fun `it never asks twice for a rate and asks for the wanted one first`() {
+        for (wanted in listOf(8_000, 16_000, 32_000, 24_000, 96_000)) {
+            val rates = MicrophoneSource.ratesToTry(wanted)
+            assertEquals(wanted, rates.first())
+            assertEquals(rates.distinct(), rates)
+            val (above, below) = rates.drop(1).partition { it > wanted }
+            assertEquals(above + below, rates.drop(1), "a lower rate loses a band, so it comes last")
+        }
+    }
+
+    @Test
+    fun `a device without a microphone says so in a line`() {
+        val lost = assertFailsWith<SourceLost> { MicrophoneSource(app, 32_000) }
+        assertTrue("no microphone" in lost.message.orEmpty(), lost.message)
+    }
+
+    @Test
+    fun `a microphone that another app holds says so in a line`() {
+        ShadowDeviceMicrophone.rates = setOf(32_000)
+        ShadowDeviceMicrophone.taken = true
+        val lost = assertFailsWith<SourceLost> { MicrophoneSource(app, 32_000) }
+        assertTrue("Another app" in lost.message.orEmpty(), lost.message)
+    }
+
+    @Test
+    fun `a microphone that is taken away while it reads says so`() {
+        ShadowDeviceMicrophone.rates = setOf(32_000)
+        MicrophoneSource(app, 32_000).use { source ->
+            ShadowDeviceMicrophone.dead = true
+            assertFailsWith<SourceLost> { source.read(FloatArray(100)) }
+        }
+    }
+
+    @Test
+    fun `after it was closed it is at its end`() {
+        ShadowDeviceMicrophone.rates = setOf(32_000)
+        val source = MicrophoneSource(app, 32_000)
+        source.close()
+        source.close()
+        assertEquals(-1, source.read(FloatArray(100)))
+    }
+}
