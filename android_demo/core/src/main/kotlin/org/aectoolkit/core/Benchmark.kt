@@ -20,7 +20,8 @@ class Benchmark(
     private val models: TimedModels,
     private val device: Device = Device(),
 ) {
-    /** Carry out a plan; the last line is `{"kind":"end"}`, or `{"kind":"error","message":…}` when it went wrong. */
+    /** Carry out a plan; the last line is `{"kind":"end"}`, or `{"kind":"error","message":…}` whatever went wrong. */
+    @Suppress("TooGenericExceptionCaught") // who reads the lines waits for the last one
     fun run(
         plan: BenchmarkPlan,
         say: (String) -> Unit,
@@ -28,8 +29,8 @@ class Benchmark(
         try {
             carryOut(plan) { say(it.toString()) }
             say(buildJsonObject { put("kind", "end") }.toString())
-        } catch (refused: Refused) {
-            say(errorLine(refused))
+        } catch (fault: Throwable) {
+            say(errorLine(fault))
         }
     }
 
@@ -144,7 +145,7 @@ class Benchmark(
 
     companion object {
         /** The last line when it went wrong. */
-        fun errorLine(fault: Exception): String =
+        fun errorLine(fault: Throwable): String =
             buildJsonObject {
                 put("kind", "error")
                 put("message", fault.message ?: fault.javaClass.simpleName)

@@ -31,8 +31,8 @@ class BundleStore(
 
     /** Install what `export --zip` wrote; closes [zip]. Throws [Refused], and then the one in use stays. */
     fun install(zip: InputStream): Bundle =
-        staged { folder, room ->
-            ZipInputStream(zip).use { entries ->
+        ZipInputStream(zip).use { entries ->
+            staged { folder, room ->
                 var none = true
                 while (true) {
                     val entry = entries.nextEntry ?: break

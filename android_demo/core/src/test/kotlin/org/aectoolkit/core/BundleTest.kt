@@ -27,6 +27,14 @@ class BundleTest {
     }
 
     @Test
+    fun `the precision that the device's table chose listens before int8`() {
+        editManifest { it.replaceFirst("\"precision\": \"int8\"", "\"precision\": \"fp32\"") }
+        val bundle = Bundle.open(folder)
+        assertEquals(Precision.FP32, bundle.manifest.pick?.precision)
+        assertEquals(Precision.FP32, bundle.streamFile().precision)
+    }
+
+    @Test
     fun `a folder without a bundle says so`() {
         assertContains(refusal(File(folder, "nothing")), "no bundle")
     }

@@ -28,16 +28,24 @@ class TfliteRunners :
     TimedModels {
     override val runtime: Runtime = Runtime.TFLITE
 
-    override val version: String get() = TfLiteVersion().string
+    /** Throws [Refused] when the app holds no native library for this processor. */
+    override val version: String
+        get() =
+            try {
+                TfLiteVersion().string
+            } catch (fault: LinkageError) {
+                throw Refused("TFLite's native library cannot be loaded here: ${fault.message?.lines()?.first()}")
+            }
 
     override fun open(
         model: File,
         file: BundleFile,
         threads: Int,
     ): ModelRunner {
+        val name = "TFLite $version"
         val loaded = LoadedModel(model, threads)
         try {
-            return NamedRunner(loaded, loaded.signature(), file, "TFLite $version")
+            return NamedRunner(loaded, loaded.signature(), file, name)
         } catch (refused: Refused) {
             loaded.close()
             throw refused

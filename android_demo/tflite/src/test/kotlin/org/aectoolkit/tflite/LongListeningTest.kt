@@ -59,7 +59,8 @@ class LongListeningTest {
         assertEquals(10, heap.size)
         val later = heap.drop(1)
         assertTrue(later.max() - later.min() < 2 shl 20, "heap: $heap")
-        assertTrue(resident.last() - resident[2] < 16 shl 20, "resident: $resident")
+        // The JVM gives memory back as it likes; what was least in either half tells what stays.
+        assertTrue(resident.drop(5).min() - resident.take(5).min() < 16 shl 20, "resident: $resident")
     }
 
     private fun residentBytes(): Long =
