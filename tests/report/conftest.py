@@ -67,6 +67,8 @@ def make_place(folder: Path, run_folder: Path) -> Place:
     save_table(invented_table(run, kind="measured", device=MEASURED), devices / "tables")
     modelled = invented_table(run, device=MODELLED)
     noted = [invented_row(row.layer).model_copy(update={"note": HOSTILE}) for row in modelled.rows.values()]
+    for at, latency_us in enumerate((12.5, 12.25)):  # in the order of words, not of numbers
+        noted[at] = noted[at].model_copy(update={"latency_us": latency_us})
     save_table(CostTable(modelled.key, noted), devices / "tables")
     save_table(invented_table(run, device=TIGHT), devices / "tables")
     return Place(run_folder, devices, folder / "out")

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from tests.costs.invented import invented_row, invented_table, save_table, write_profile
 from tests.report.conftest import HOSTILE, MEASURED, MODELLED, TIGHT, Place
 from toolkit.report.__main__ import main
-from toolkit.report.chart import MARKERS
+from toolkit.report.chart import MARKERS, chart_json
 from toolkit.report.findings import Asked, Findings, look_around
 from toolkit.report.page import layers, render
 from toolkit.search.search import Question, look
@@ -268,6 +268,13 @@ def test_texts_from_files_do_no_harm(findings: Findings) -> None:
     assert "img" not in names
     assert page.text.count("window.hacked = 1") >= 4 * HOSTILE.count("window.hacked"), "it is there to be read"
     assert not any("hacked" in script for script in page.scripts)
+
+
+def test_no_mark_up_hides_in_the_charts_data(findings: Findings) -> None:
+    """A hover's few tags are written so that no browser takes the data's end for reached."""
+    drawn = chart_json(findings)
+    assert "<" not in drawn
+    assert "<br>" in json.loads(drawn)["data"][2]["text"][0]
 
 
 def test_the_page_loads_nothing(page: Page) -> None:
