@@ -66,6 +66,7 @@ def test_cores_are_those_of_the_table(place: Place, kind: str, mask: str, thread
     assert cores_of(CostTable(key, table.rows.values())) == cores
 
 
+@pytest.mark.xdist_group("bundle")
 def test_a_bundle_is_made_once(calibrated_run: Path, tmp_path: Path) -> None:
     """Exported where none lies, taken as it is where one does, made again where it is of another Run."""
     run = Run.open(calibrated_run)

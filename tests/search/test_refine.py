@@ -103,6 +103,7 @@ def test_another_processor_is_noticed_before_anything_is_measured(place: Place) 
         check_same(table, ENVIRONMENT.model_copy(update={"cpu": "another"}))
 
 
+@pytest.mark.xdist_group("bundle")
 def test_a_wrong_table_is_found_out_and_mended_here(
     calibrated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

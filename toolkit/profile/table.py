@@ -67,7 +67,8 @@ def make_table(device: str, pack: LayerPack, grid: Grid, found: Found, note: str
     p90_us |= interpolate(between, {layer: p90_us[layer] for layer in grid.measured})
     context = _context(pack, found, median_us, moved)
     if pack.wholes:
-        note = "; ".join(filter(None, (note, f"in a network, told by {len(pack.wholes)} whole ones: {context.text}")))
+        told_by = "a whole one" if len(pack.wholes) == 1 else f"{len(pack.wholes)} whole ones"
+        note = "; ".join(filter(None, (note, f"in a network, told by {told_by}: {context.text}")))
 
     def row(layer: Layer) -> CostRow:
         kind: Kind = "measured" if layer in measured else "interpolated"
