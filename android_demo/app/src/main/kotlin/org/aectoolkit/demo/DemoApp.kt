@@ -2,10 +2,9 @@ package org.aectoolkit.demo
 
 import android.app.Application
 import org.aectoolkit.core.TimedModels
-import org.aectoolkit.tflite.TfliteRunners
 
 /** Hands out the device's parts; a test puts others in their place before an activity starts. */
 class DemoApp : Application() {
     var makeParts: () -> Parts = { DeviceParts(this) }
-    var makeTimedModels: () -> TimedModels = ::TfliteRunners
+    var makeTimedModels: () -> TimedModels = ::DeviceRunners
 }
