@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Literal
 
 from toolkit.lower.own_environment import Note
+from toolkit.native.app import AppAgent
 from toolkit.native.benchmark_model import BenchmarkModelAgent
 from toolkit.native.build import native_agent
 from toolkit.specs.errors import UserError
 from toolkit.specs.runtime import Runtime
 from toolkit.targets import Agent, PythonAgent
 
-AgentName = Literal["python", "native"]
+AgentName = Literal["python", "native", "app"]
 
 
 def choose_agent(
     runtime: Runtime, machine: str, wanted: AgentName | None, note: Note, benchmark_model: Path | None = None
 ) -> Agent:
-    """TFLite files run in the device's Python unless the native runner is wanted; ExecuTorch has that alone.
+    """TFLite files run in the device's Python unless the native runner or the app is wanted; ExecuTorch has that alone.
 
     Args:
         runtime: of the files.
@@ -34,10 +35,12 @@ def choose_agent(
     check_agent(runtime, wanted)
     if benchmark_model and runtime == "tflite":
         return BenchmarkModelAgent(benchmark_model)
+    if wanted == "app":
+        return AppAgent()
     return PythonAgent() if runtime == "tflite" and wanted != "native" else native_agent(runtime, machine, note)
 
 
 def check_agent(runtime: str, wanted: AgentName | None) -> None:
     """Raises UserError where a runtime has no such agent, before anything is made."""
-    if wanted == "python" and runtime != "tflite":
-        raise UserError(f"the Python agent runs tflite files, not {runtime}: leave --agent out, or --agent native.")
+    if wanted in ("python", "app") and runtime != "tflite":
+        raise UserError(f"the {wanted} agent runs tflite files, not {runtime}: leave --agent out, or --agent native.")

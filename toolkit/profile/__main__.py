@@ -10,6 +10,7 @@ import click
 from toolkit.cli import json_option, print_json, verb
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+AGENTS = ("python", "native", "app")
 _TARGET = "Where to measure: local, ssh://USER@HOST, adb://SERIAL. Without it: modelled."
 
 
@@ -30,7 +31,7 @@ def _cores(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
 @click.option("--run", type=_FOLDER, metavar="DIR", help="Run whose space is profiled; the default Run otherwise.")
 @click.option("--pack", type=_FOLDER, metavar="DIR", help="Measure this pack; needs no converter and no Run.")
 @click.option("--make-pack", is_flag=True, help="Make the packs only, to be measured elsewhere with --pack.")
-@click.option("--agent", type=click.Choice(["python", "native"]), help="What measures.  [default: python for tflite]")
+@click.option("--agent", type=click.Choice(AGENTS), help="What measures.  [default: python for tflite]")
 @click.option("--benchmark-model", type=click.Path(path_type=Path), help="TFLite's program for the device, on Android.")
 @click.option("--python", metavar="PATH", help="The device's Python, if not python3.")
 @click.option("--quick", is_flag=True, help="Fewer timings: under a minute for one mode and precision.")

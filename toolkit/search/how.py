@@ -16,7 +16,7 @@ _OPTIONS = (
     click.option("--measure", is_flag=True, help="Export the pick, run it on --target, compare: passed within 10 %."),
     click.option("--target", metavar="TARGET", help="Where: local, ssh://USER@HOST, adb://SERIAL."),
     click.option(
-        "--agent", type=click.Choice(["python", "native"]), help="What runs it.  [default: python for tflite]"
+        "--agent", type=click.Choice(["python", "native", "app"]), help="What runs it.  [default: python for tflite]"
     ),
     click.option("--benchmark-model", type=click.Path(path_type=Path), help="TFLite's own program, on Android."),
     click.option("--python", metavar="PATH", help="The device's Python, if not python3."),
@@ -30,7 +30,7 @@ class How:
     """How a pick is measured."""
 
     target: str
-    agent: Literal["python", "native"] | None = None
+    agent: Literal["python", "native", "app"] | None = None
     benchmark_model: Path | None = None
     python: str | None = None
     refine: bool = False
