@@ -18,10 +18,13 @@ import java.util.zip.ZipInputStream
  *     root/bundle-…/         that folder; others are left from an installation that was broken off
  *
  * A new bundle is staged beside the old one, checked, and then `current` is replaced by one rename, so that at any
- * moment there is either the old one or the new one. One process may use a root. Proved by BundleStoreTest.
+ * moment there is either the old one or the new one. [trial] has the last word on it: there the app sees whether its
+ * runtime can run what it is to run, and throws [Refused] if not. One process may use a root.
+ * Proved by BundleStoreTest and ReplacedBundleTest.
  */
 class BundleStore(
     private val root: File,
+    private val trial: (Bundle) -> Unit = {},
 ) {
     private val pointer = File(root, "current")
 
@@ -56,13 +59,14 @@ class BundleStore(
             sweep(used())
             if (!folder.mkdirs()) throw IOException("no folder can be made in $root")
             fill(folder, Room())
-            val manifest = Bundle.open(folder).manifest
-            dropStrangers(folder, manifest)
+            val bundle = Bundle.open(folder)
+            trial(bundle)
+            dropStrangers(folder, bundle.manifest)
             val next = File(root, "current.part")
             next.writeText(folder.name)
             replace(next, pointer)
             sweep(folder.name)
-            return Bundle.open(folder)
+            return bundle
         } catch (fault: IOException) {
             folder.deleteRecursively()
             throw Refused("The bundle cannot be installed: ${reason(fault)}. Copy it again, and look for free space.")

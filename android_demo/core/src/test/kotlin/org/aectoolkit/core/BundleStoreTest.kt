@@ -32,6 +32,15 @@ class BundleStoreTest {
     }
 
     @Test
+    fun `a bundle that fails its trial is not installed, and the one in use stays`() {
+        val used = store.install(zip(whole)).folder
+        val wary = BundleStore(root) { throw Refused("its model cannot be run here") }
+        assertEquals("its model cannot be run here", assertFailsWith<Refused> { wary.install(zip(whole)) }.message)
+        assertEquals(used, wary.current()?.folder)
+        assertEquals(setOf("current", used.name), root.list()!!.toSet())
+    }
+
+    @Test
     fun `loose files make the same bundle`() {
         val bundle = store.install(whole.mapValues { (_, bytes) -> { bytes.inputStream() } })
         assertEquals(Bundle.open(Fixtures.bundle).manifest, bundle.manifest)
