@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,9 @@ def look_around(asked: Asked) -> Findings:
 def _table(name: str, asked: Asked, run: RunManifest) -> tuple[Path, CostTable]:
     places = [asked.out, *([asked.devices] if asked.devices else []), DEVICES]
     folders = [place / "tables" for place in places]
-    return find_table(name, asked.runtime, asked.mode, asked.precision, run, folders, asked.options)
+    kind = f" --mode {asked.mode} --precision {asked.precision}"
+    options = replace(asked, mode=Asked.mode, precision=Asked.precision).options + kind
+    return find_table(name, asked.runtime, asked.mode, asked.precision, run, folders, options)
 
 
 def _with_tables(asked: Asked, run: RunManifest) -> tuple[tuple[str, ...], dict[str, str]]:
