@@ -70,11 +70,14 @@ def test_data_without_a_label_of_the_run_are_refused(place: Place) -> None:
 
 def test_labels_in_another_tier_are_refused(place: Place) -> None:
     """A Run of open recordings is not judged on others."""
+    recipe = place.run.manifest.recipe.model_copy(update={"tier": "open"})
+    run = Run(place.run.folder, place.run.manifest.model_copy(update={"recipe": recipe}), place.run.results)
+    assert gather_for(run, place.dataset, quiet).labels == run.manifest.labels
     clips = tuple(
         dataclasses.replace(clip, tier="closed") if clip.labels == ("Dog",) else clip for clip in place.dataset.clips
     )
     with pytest.raises(UserError, match="no recording of tier open of Dog"):
-        gather_for(place.run, dataclasses.replace(place.dataset, clips=clips), quiet)
+        gather_for(run, dataclasses.replace(place.dataset, clips=clips), quiet)
 
 
 def test_a_run_that_was_taught_labels_is_refused(place: Place) -> None:
