@@ -147,7 +147,9 @@ def test_every_subnet_is_recalibrated_in_one_walk(name: str) -> None:
     net, subnets, _ = known(name)
     counted = Counted(net.space, LABELS, MEL_BINS)
     counted.ran = Counter()
-    norms = recalibrate(counted, log_mel(2, 16, seed=0), subnets)
+    told: list[tuple[int, int]] = []
+    norms = recalibrate(counted, log_mel(2, 16, seed=0), subnets, lambda done, of: told.append((done, of)))
+    assert told == [(done, len(subnets)) for done in range(1, len(subnets) + 1)]
     assert set(counted.ran.values()) == {1}
     for subnet in subnets:
         assert {step.path for step in steps(subnet)} <= norms.moments.keys()

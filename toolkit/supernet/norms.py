@@ -43,12 +43,18 @@ class StoredNorms:
         return self.moments[path]
 
 
-def recalibrate(net: Supernet, log_mel: Tensor, subnets: Iterable[Subnet]) -> StoredNorms:
+def recalibrate(
+    net: Supernet,
+    log_mel: Tensor,
+    subnets: Iterable[Subnet],
+    on_progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> StoredNorms:
     """Exact statistics of each subnet's convolutions over one large batch [B, 1, T, F].
 
+    `on_progress` is told how many subnets of how many are done.
     Source: Yu and Huang, Universally Slimmable Networks (2019): statistics are computed anew for each subnet.
     """
-    wanted = tuple(subnets)
+    wanted = tuple(dict.fromkeys(subnets))
     moments: dict[str, Moments] = {}
 
     def measure(x: Tensor, weight: Tensor, bias: Tensor, path: str) -> Tensor:
@@ -56,8 +62,8 @@ def recalibrate(net: Supernet, log_mel: Tensor, subnets: Iterable[Subnet]) -> St
         moments[path] = (mean, variance)
         return functional.batch_norm(x, mean, variance, weight, bias, eps=NORM_EPSILON)
 
-    for _ in walk(net, log_mel, wanted, measure, lambda x: x):
-        pass
+    for number, _ in enumerate(walk(net, log_mel, wanted, measure, lambda x: x), start=1):
+        on_progress(number, len(wanted))
     ways = [steps(subnet) for subnet in wanted]
     widest = widest_after(ways)
     for way in ways:
