@@ -54,11 +54,13 @@ class Device(
         }
     }
 
-    private fun allowed(): List<Int> =
-        field("/proc/thread-self/status", "Cpus_allowed_list").orEmpty().split(',').flatMap { span ->
+    private fun allowed(): List<Int> {
+        val spans = field("/proc/thread-self/status", CORES) ?: field("/proc/self/status", CORES)
+        return spans.orEmpty().split(',').flatMap { span ->
             val ends = span.split('-').mapNotNull { it.toIntOrNull() }
             if (ends.isEmpty()) emptyList() else (ends.first()..ends.last()).toList()
         }
+    }
 
     /** Clock of the first core, temperature, throttle flags, as `Condition` of toolkit/targets/base.py. */
     fun condition(cores: List<Int>): JsonObject =
@@ -80,6 +82,7 @@ class Device(
     }
 
     private companion object {
+        const val CORES = "Cpus_allowed_list"
         const val PATIENCE_S = 5L
         const val KHZ_A_MHZ = 1e3
         const val MILLIDEGREES = 1e3

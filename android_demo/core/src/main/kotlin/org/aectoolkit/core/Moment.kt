@@ -9,8 +9,8 @@ data class Event(
 )
 
 /**
- * What listening took so far, measured: wall time of an inference over the latest ones, CPU time over the time heard,
- * chunks of sound that came faster than they were heard.
+ * What listening took so far, measured: wall time of an inference over the latest ones; CPU time of the listening thread
+ * over the time heard (of the process, where the model has more threads); chunks that came faster than they were heard.
  */
 data class Cost(
     val runtime: String,

@@ -106,8 +106,8 @@ internal class FilterBank(
     private val phases = minOf(up, MOST_PHASES).toInt()
     private val scale = minOf(1.0, up.toDouble() / down)
 
-    /** Input samples on either side of an output. */
-    val half: Int = ceil(LENGTH / 2 / scale).toInt()
+    /** Input samples on either side of an output; even, so that [sum] comes out. */
+    val half: Int = 2 * ceil(LENGTH / 4 / scale).toInt()
     private val taps = 2 * half
     private val table = FloatArray((phases + 1) * taps)
 
@@ -143,9 +143,18 @@ internal class FilterBank(
         at: Int,
         row: Int,
     ): Double {
-        var sum = 0.0
-        for (tap in 0 until taps) sum += samples[at + tap] * table[row + tap].toDouble()
-        return sum
+        // Four sums at once: one alone would wait for each addition.
+        var first = 0.0
+        var second = 0.0
+        var third = 0.0
+        var fourth = 0.0
+        for (tap in 0 until taps step 4) {
+            first += samples[at + tap] * table[row + tap].toDouble()
+            second += samples[at + tap + 1] * table[row + tap + 1].toDouble()
+            third += samples[at + tap + 2] * table[row + tap + 2].toDouble()
+            fourth += samples[at + tap + 3] * table[row + tap + 3].toDouble()
+        }
+        return first + second + third + fourth
     }
 
     private fun impulse(distance: Double): Double {

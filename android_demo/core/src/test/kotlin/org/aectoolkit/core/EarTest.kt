@@ -29,7 +29,7 @@ class EarTest {
         val ear = Ear(bundle, loudness())
         val moment = ear.hear(FloatArray(ear.hopSamples) { 0.25f }, ear.hopSamples).single()
         assertEquals(0.96, moment.heardS)
-        assertContentEquals(FloatArray(31) { 0.25f }, moment.scores)
+        assertContentEquals(scores(0.25f), moment.scores)
         assertEquals(96 * moment.melBins, moment.logMel.size)
         assertEquals("fake 1", moment.cost.runtime)
         assertEquals(1, moment.cost.decisions)
@@ -64,7 +64,7 @@ class EarTest {
 
     @Test
     fun `scores that are not finite are refused`() {
-        val ear = Ear(bundle, FakeRunners { mapOf("scores" to FloatArray(31) { Float.NaN }) })
+        val ear = Ear(bundle, FakeRunners { mapOf("scores" to scores(Float.NaN)) })
         assertFailsWith<Refused> { ear.hear(FloatArray(ear.hopSamples), ear.hopSamples) }
     }
 

@@ -29,12 +29,20 @@ class FakeRunners(
         }
 }
 
+private val labels =
+    Bundle
+        .open(Fixtures.bundle)
+        .manifest.labels.size
+
+/** A score for every label of the bundle. */
+fun scores(of: Float) = FloatArray(labels) { of }
+
 /** Hears how loud the newest chunk is, for every label, and counts its chunks in the state. */
 fun loudness(): FakeRunners =
     FakeRunners { inputs ->
         val loudest = inputs.getValue("samples").maxOf { kotlin.math.abs(it) }
         mapOf(
-            "scores" to FloatArray(31) { loudest },
+            "scores" to scores(loudest),
             "log_mel" to FloatArray(96 * 64) { loudest },
             "next_frames_seen" to floatArrayOf(inputs.getValue("frames_seen")[0] + 1),
         )

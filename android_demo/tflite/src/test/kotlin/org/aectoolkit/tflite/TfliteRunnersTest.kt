@@ -53,21 +53,10 @@ class TfliteRunnersTest {
 
     @Test
     fun `other names or shapes than the manifest's are refused by name`() {
-        val renamed = file.copy(inputs = file.inputs.map { if (it.name == "window") it.copy(name = "past") else it })
-        assertContains(refusal(renamed), "inputs")
-        val reshaped =
-            file.copy(
-                outputs =
-                    file.outputs.map {
-                        if (it.name ==
-                            "scores"
-                        ) {
-                            TensorSpec("scores", listOf(1, 30))
-                        } else {
-                            it
-                        }
-                    },
-            )
+        val (scores, others) = file.outputs.first() to file.outputs.drop(1)
+        val renamed = file.copy(outputs = others + scores.copy(name = "results"))
+        assertContains(refusal(renamed), "outputs")
+        val reshaped = file.copy(outputs = others + TensorSpec(scores.name, listOf(1, scores.size - 1)))
         assertContains(refusal(reshaped), "scores")
         assertContains(refusal(file.copy(inputs = file.inputs.drop(1))), "inputs")
     }
