@@ -55,7 +55,7 @@ class ExecutorchRunners :
         ): Module =
             try {
                 Module.load(model.path, Module.LOAD_MODE_MMAP, threads)
-            } catch (fault: RuntimeException) {
+            } catch (@Suppress("TooGenericExceptionCaught") fault: RuntimeException) { // all that Module.load throws
                 throw Refused("${model.name} cannot be run by ExecuTorch $VERSION: ${fault.message?.lines()?.first()}")
             }
     }
@@ -69,6 +69,7 @@ private class OrderedRunner(
 
     override fun run(inputs: Map<String, FloatArray>): Map<String, FloatArray> {
         val given = file.inputs.map { EValue.from(Tensor.fromBlob(inputs.getValue(it.name), shape(it))) }
+        @Suppress("SpreadOperator") // a Java method with a variable number of arguments
         val results = module.forward(*given.toTypedArray()).map { it.toTensor() }
         if (results.size != file.outputs.size) {
             throw Refused(
