@@ -82,7 +82,11 @@ class BenchmarkActivity : Activity() {
         intent.getStringExtra("plan")?.let { return BenchmarkPlan.read(files.resolve(it)) }
         val model =
             intent.getStringExtra("model")?.let(files::resolve)
-                ?: (application as DemoApp).makeParts().store.current()?.folder
+                ?: (application as DemoApp)
+                    .makeParts()
+                    .store
+                    .current()
+                    ?.folder
                 ?: throw Refused("There is no bundle in the app, and no model or plan was named.")
         return BenchmarkPlan.ofExtras(
             model,

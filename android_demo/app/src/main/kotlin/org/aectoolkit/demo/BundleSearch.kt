@@ -27,10 +27,25 @@ class BundleSearch(
         val shipped = if (chosen == null && pushed == null) parts.shipped() else null
         val taken =
             when {
-                chosen != null -> runCatching { chosen().use(parts.store::install) }
-                pushed != null -> runCatching { pushed.inputStream().use(parts.store::install) }.also { pushed.delete() }
-                shipped != null -> runCatching { parts.store.install(shipped) }.also { parts.shippedDone() }
-                else -> null
+                chosen != null -> {
+                    runCatching { chosen().use(parts.store::install) }
+                }
+
+                pushed != null -> {
+                    runCatching {
+                        pushed.inputStream().use(
+                            parts.store::install,
+                        )
+                    }.also { pushed.delete() }
+                }
+
+                shipped != null -> {
+                    runCatching { parts.store.install(shipped) }.also { parts.shippedDone() }
+                }
+
+                else -> {
+                    null
+                }
             }
         val before = if (known || taken?.isSuccess == true) null else runCatching { parts.store.current() }
         return Found(

@@ -7,35 +7,38 @@ import android.os.Handler
 import android.os.Looper
 import org.aectoolkit.core.BundleStore
 import org.aectoolkit.core.RunnerFactory
-import org.aectoolkit.tflite.TfliteRunners
 import java.io.File
 import java.io.IOException
 import java.io.InputStream
 import java.util.concurrent.Executor
 import java.util.concurrent.Executors
 
-/** The device itself. Holds no activity. */
+/** The device itself. Holds no activity. Proved by DevicePartsTest. */
 class DeviceParts(
     private val context: Context,
+    private val assets: Assets = Assets.of(context),
 ) : Parts {
     override val store = BundleStore(File(context.filesDir, "bundles"))
-    override val runners: RunnerFactory = TfliteRunners()
+    override val runners: RunnerFactory = DeviceRunners()
     override val main: Executor = Handler(Looper.getMainLooper()).let { Executor(it::post) }
     override val work: Executor = Executors.newSingleThreadExecutor { Thread(it, "work").apply { isDaemon = true } }
     private val taken = context.getSharedPreferences("bundle", Context.MODE_PRIVATE)
 
     override fun shipped(): Map<String, () -> InputStream>? {
-        val names = context.assets.list(ASSETS).orEmpty()
+        val names = assets.names()
         if (MANIFEST !in names || taken.getString(TAKEN, null) == shippedManifest()) return null
-        return names.associateWith { name -> { context.assets.open("$ASSETS/$name") } }
+        return names.associateWith { name -> { assets.open(name) } }
     }
 
     override fun shippedDone() = taken.edit().putString(TAKEN, shippedManifest()).apply()
 
-    private fun shippedManifest() = context.assets.open("$ASSETS/$MANIFEST").bufferedReader().use { it.readText() }
+    private fun shippedManifest() =
+        assets
+            .open(MANIFEST)
+            .bufferedReader()
+            .use { it.readText() }
 
-    override fun pushed(): File? =
-        context.getExternalFilesDir(null)?.let { File(it, PUSHED) }?.takeIf { it.isFile }
+    override fun pushed(): File? = context.getExternalFilesDir(null)?.let { File(it, PUSHED) }?.takeIf { it.isFile }
 
     override fun mayRecord(): Boolean =
         context.checkSelfPermission(Manifest.permission.RECORD_AUDIO) == PackageManager.PERMISSION_GRANTED
@@ -52,10 +55,27 @@ class DeviceParts(
         }
 
     private companion object {
-        const val ASSETS = "bundle"
         const val MANIFEST = "manifest.json"
         const val TAKEN = "manifest taken from the app"
         const val PUSHED = "bundle.zip"
         const val KILO = 1024.0
+    }
+}
+
+/** The bundle's files inside the app; none where it was built without one. */
+interface Assets {
+    fun names(): List<String>
+
+    fun open(name: String): InputStream
+
+    companion object {
+        private const val FOLDER = "bundle"
+
+        fun of(context: Context) =
+            object : Assets {
+                override fun names() = context.assets.list(FOLDER).orEmpty().toList()
+
+                override fun open(name: String) = context.assets.open("$FOLDER/$name")
+            }
     }
 }

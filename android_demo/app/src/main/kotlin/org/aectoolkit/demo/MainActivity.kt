@@ -69,7 +69,11 @@ class MainActivity :
     override fun dismissNotice() = presenter.dismiss()
 
     override fun openSettings() =
-        launch { startActivity(Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, Uri.parse("package:$packageName"))) }
+        launch {
+            startActivity(
+                Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, Uri.parse("package:$packageName")),
+            )
+        }
 
     override fun onRequestPermissionsResult(
         requestCode: Int,

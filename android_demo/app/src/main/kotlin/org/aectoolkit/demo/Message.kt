@@ -21,15 +21,33 @@ class Message(
         /** Null where the panels say all. */
         fun of(state: UiState): Message? =
             when (state) {
-                UiState.NoBundle ->
+                UiState.NoBundle -> {
                     Message(R.string.no_bundle_title, R.string.no_bundle_body, action = Action.CHOOSE_BUNDLE)
-                is UiState.BundleRefused ->
+                }
+
+                is UiState.BundleRefused -> {
                     Message(R.string.refused_title, line = state.line, action = Action.CHOOSE_BUNDLE)
-                is UiState.AskingMicrophone -> Message(R.string.asking_title, R.string.asking_body)
-                is UiState.MicrophoneRefused -> refused(state.forEver)
-                is UiState.SoundLost -> Message(lost(state.source), line = state.line)
-                is UiState.Ready -> if (state.last == null) Message(R.string.ready_title, R.string.ready_body) else null
-                UiState.Opening, is UiState.Hearing, is UiState.Played -> null
+                }
+
+                is UiState.AskingMicrophone -> {
+                    Message(R.string.asking_title, R.string.asking_body)
+                }
+
+                is UiState.MicrophoneRefused -> {
+                    refused(state.forEver)
+                }
+
+                is UiState.SoundLost -> {
+                    Message(lost(state.source), line = state.line)
+                }
+
+                is UiState.Ready -> {
+                    if (state.last == null) Message(R.string.ready_title, R.string.ready_body) else null
+                }
+
+                UiState.Opening, is UiState.Hearing, is UiState.Played -> {
+                    null
+                }
             }
 
         private fun refused(forEver: Boolean) =

@@ -111,7 +111,8 @@ class MicrophoneSource(
             val leastBytes = AudioRecord.getMinBufferSize(rateHz, CHANNEL, ENCODING)
             if (leastBytes <= 0) return null
             val bytes = maxOf(leastBytes, rateHz * Float.SIZE_BYTES)
-            val record = runCatching { AudioRecord(source, rateHz, CHANNEL, ENCODING, bytes) }.getOrNull() ?: return null
+            val record =
+                runCatching { AudioRecord(source, rateHz, CHANNEL, ENCODING, bytes) }.getOrNull() ?: return null
             if (record.state == AudioRecord.STATE_INITIALIZED) return record
             record.release()
             return null

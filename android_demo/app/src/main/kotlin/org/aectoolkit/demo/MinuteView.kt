@@ -52,7 +52,11 @@ class MinuteView(
 
     override fun getContentDescription(): CharSequence {
         if (lanes.isEmpty()) return resources.getString(R.string.minute_description_none)
-        val spans = lanes.values.flatten().sortedBy { it.startS }.joinToString { describe(it) }
+        val spans =
+            lanes.values
+                .flatten()
+                .sortedBy { it.startS }
+                .joinToString { describe(it) }
         return resources.getString(R.string.minute_description, spans)
     }
 

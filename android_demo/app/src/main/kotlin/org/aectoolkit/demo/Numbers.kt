@@ -82,8 +82,16 @@ class CostTexts(
     fun rows(picture: Picture): List<CostRow> {
         val cost = picture.cost
         return listOf(
-            CostRow(R.string.cost_median, numbers.milliseconds(cost.chunkP50Ms), figure(predicted?.latencyMs) { ms(it) }),
-            CostRow(R.string.cost_p90, numbers.milliseconds(cost.chunkP90Ms), figure(predicted?.latencyP90Ms) { ms(it) }),
+            CostRow(
+                R.string.cost_median,
+                numbers.milliseconds(cost.chunkP50Ms),
+                figure(predicted?.latencyMs) { ms(it) },
+            ),
+            CostRow(
+                R.string.cost_p90,
+                numbers.milliseconds(cost.chunkP90Ms),
+                figure(predicted?.latencyP90Ms) { ms(it) },
+            ),
             CostRow(R.string.cost_share, numbers.share(cost.coreShare), figure(predicted?.coreShare, numbers::share)),
             CostRow(
                 R.string.cost_memory,

@@ -55,17 +55,32 @@ class Screen(
     private fun status(state: UiState): String {
         val heard = numbers.duration(picture(state)?.heardS ?: 0.0)
         return when (state) {
-            UiState.Opening -> resources.getString(R.string.opening)
-            UiState.NoBundle, is UiState.BundleRefused -> resources.getString(R.string.no_bundle_short)
-            is UiState.AskingMicrophone, is UiState.MicrophoneRefused, is UiState.SoundLost ->
+            UiState.Opening -> {
+                resources.getString(R.string.opening)
+            }
+
+            UiState.NoBundle, is UiState.BundleRefused -> {
+                resources.getString(R.string.no_bundle_short)
+            }
+
+            is UiState.AskingMicrophone, is UiState.MicrophoneRefused, is UiState.SoundLost -> {
                 resources.getString(R.string.not_listening)
-            is UiState.Ready -> if (state.last == null) resources.getString(R.string.ready) else stopped(heard)
-            is UiState.Played -> resources.getString(R.string.played, state.name, heard)
-            is UiState.Hearing ->
+            }
+
+            is UiState.Ready -> {
+                if (state.last == null) resources.getString(R.string.ready) else stopped(heard)
+            }
+
+            is UiState.Played -> {
+                resources.getString(R.string.played, state.name, heard)
+            }
+
+            is UiState.Hearing -> {
                 when (val source = state.source) {
                     Heard.Microphone -> resources.getString(R.string.listening, heard)
                     is Heard.Recording -> resources.getString(R.string.playing, source.name, heard)
                 }
+            }
         }
     }
 

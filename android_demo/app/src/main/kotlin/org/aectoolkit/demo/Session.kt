@@ -46,13 +46,14 @@ class Session(
         if (picture != null && !closed.get()) onPicture(picture)
     }
 
-    private fun end(fault: Throwable?) = parts.main.execute {
-        if (!closed.get()) {
-            showNewest()
-            close()
-            onEnd(fault)
+    private fun end(fault: Throwable?) =
+        parts.main.execute {
+            if (!closed.get()) {
+                showNewest()
+                close()
+                onEnd(fault)
+            }
         }
-    }
 
     /** Ends the sound, waits for what runs, and gives model and microphone back. */
     override fun close() {

@@ -31,7 +31,12 @@ class BenchmarkActivityTest {
         assertEquals(3, measurement.getValue("latencies_us").jsonArray.size)
         val environment = measurement.getValue("environment").jsonObject
         assertEquals("tflite", environment.getValue("runtime").jsonPrimitive.content)
-        assertTrue(environment.getValue("system").jsonPrimitive.content.startsWith("Android"))
+        assertTrue(
+            environment
+                .getValue("system")
+                .jsonPrimitive.content
+                .startsWith("Android"),
+        )
     }
 
     @Test
@@ -73,11 +78,22 @@ class BenchmarkActivityTest {
         return into.readLines().map { Json.parseToJsonElement(it).jsonObject }
     }
 
-    private fun ended(file: File) = file.isFile && file.readText().let { "\"end\"}\n" in it || "\"error\"" in it && it.endsWith("\n") }
+    private fun ended(file: File): Boolean {
+        val last = if (file.isFile) file.readText() else ""
+        return last.endsWith("\n") &&
+            LAST.any {
+                last
+                    .lines()
+                    .dropLast(1)
+                    .last()
+                    .contains("\"$it\"")
+            }
+    }
 
     private fun kind(line: JsonObject) = line["kind"]?.jsonPrimitive?.content
 
     private companion object {
         const val PATIENCE_NANOS = 30_000_000_000L
+        val LAST = listOf("end", "error")
     }
 }

@@ -3,6 +3,7 @@ package org.aectoolkit.demo
 import android.graphics.Rect
 import android.view.View
 import android.view.ViewGroup
+import android.widget.ScrollView
 import android.widget.TextView
 import kotlin.math.ceil
 
@@ -10,7 +11,8 @@ import kotlin.math.ceil
 object Looks {
     private const val TOUCH_DP = 48
 
-    fun faults(root: View): List<String> = visible(root).flatMap { cut(it) + outside(it) + touch(it) + silent(it) }.toList()
+    fun faults(root: View): List<String> =
+        visible(root).flatMap { cut(it) + outside(it) + touch(it) + silent(it) }.toList()
 
     fun visible(view: View): Sequence<View> =
         sequence {
@@ -41,8 +43,8 @@ object Looks {
         val parent = view.parent as? ViewGroup ?: return emptyList()
         val inside = Rect(0, 0, parent.width, parent.height)
         val own = Rect(view.left, view.top, view.right, view.bottom)
-        val scrolls = parent is android.widget.ScrollView
-        val fits = own.isEmpty || scrolls && own.left >= 0 && own.right <= parent.width || inside.contains(own)
+        if (parent is ScrollView) own.set(own.left, 0, own.right, 0) // as long as it likes
+        val fits = own.left >= 0 && own.right <= inside.right && own.top >= 0 && own.bottom <= inside.bottom
         return if (fits) emptyList() else listOf("${name(view)} lies at $own, outside its parent of $inside")
     }
 
@@ -58,7 +60,8 @@ object Looks {
 
     /** A screen reader has something to say for all that can be touched or reached. */
     private fun silent(view: View): List<String> {
-        if (!view.isClickable && !view.isFocusable || view is android.widget.ScrollView) return emptyList()
+        val reached = view.isClickable || view.isFocusable
+        if (!reached || view is ScrollView) return emptyList()
         val says = view.contentDescription ?: (view as? TextView)?.text
         return if (says.isNullOrBlank()) listOf("${name(view)} has no description") else emptyList()
     }

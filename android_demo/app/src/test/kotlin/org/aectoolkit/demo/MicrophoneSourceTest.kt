@@ -1,6 +1,10 @@
 package org.aectoolkit.demo
 
+import android.media.AudioFormat
+import android.media.AudioManager
 import android.media.AudioRecord
+import android.media.AudioRecordingConfiguration
+import android.media.audiofx.AudioEffect
 import org.aectoolkit.core.SourceLost
 import org.junit.After
 import org.junit.Test
@@ -10,21 +14,23 @@ import org.robolectric.RuntimeEnvironment
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.Implementation
 import org.robolectric.annotation.Implements
+import java.util.concurrent.Executor
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
+import kotlin.test.assertNotNull
 import kotlin.test.assertTrue
 
 /** A device whose microphone has only some rates, and which another app may hold. */
 @Implements(AudioRecord::class)
 class ShadowDeviceMicrophone {
     @Implementation
-    protected fun native_start(
+    fun native_start(
         @Suppress("UNUSED_PARAMETER") event: Int,
         @Suppress("UNUSED_PARAMETER") session: Int,
     ): Int = if (taken) AudioRecord.ERROR_INVALID_OPERATION else AudioRecord.SUCCESS
 
     @Implementation
-    protected fun native_read_in_float_array(
+    fun native_read_in_float_array(
         into: FloatArray,
         offset: Int,
         count: Int,
@@ -35,7 +41,20 @@ class ShadowDeviceMicrophone {
         return count
     }
 
+    @Implementation
+    fun registerAudioRecordingCallback(
+        @Suppress("UNUSED_PARAMETER") executor: Executor,
+        callback: AudioManager.AudioRecordingCallback,
+    ) {
+        told = callback
+    }
+
+    @Implementation
+    fun getAudioSessionId(): Int = SESSION
+
     companion object {
+        const val SESSION = 7
+        var told: AudioManager.AudioRecordingCallback? = null
         var rates = setOf<Int>()
         var taken = false
         var dead = false
@@ -116,11 +135,37 @@ class MicrophoneSourceTest {
     }
 
     @Test
+    fun `a microphone that the system silences for another app says so`() {
+        ShadowDeviceMicrophone.rates = setOf(32_000)
+        MicrophoneSource(app, 32_000).use { source ->
+            val told = assertNotNull(ShadowDeviceMicrophone.told)
+            val own = configuration(ShadowDeviceMicrophone.SESSION, silenced = false)
+            told.onRecordingConfigChanged(listOf(own, configuration(1, silenced = true)))
+            assertEquals(100, source.read(FloatArray(100)), "only another app is silenced")
+            told.onRecordingConfigChanged(listOf(configuration(ShadowDeviceMicrophone.SESSION, silenced = true)))
+            val lost = assertFailsWith<SourceLost> { source.read(FloatArray(100)) }
+            assertTrue("Another app" in lost.message.orEmpty(), lost.message)
+        }
+    }
+
+    @Test
     fun `after it was closed it is at its end`() {
         ShadowDeviceMicrophone.rates = setOf(32_000)
         val source = MicrophoneSource(app, 32_000)
         source.close()
         source.close()
         assertEquals(-1, source.read(FloatArray(100)))
+    }
+
+    /** Its constructor is the system's own, so that no test can be compiled with it against the SDK. */
+    private fun configuration(
+        session: Int,
+        silenced: Boolean,
+    ): AudioRecordingConfiguration {
+        val format = AudioFormat.Builder().build()
+        val effects = arrayOf<AudioEffect.Descriptor>()
+        val whole = AudioRecordingConfiguration::class.java.constructors.maxBy { it.parameterCount }
+        val made = whole.newInstance(1, session, 1, format, format, 1, "other", 1, silenced, 1, effects, effects)
+        return made as AudioRecordingConfiguration
     }
 }

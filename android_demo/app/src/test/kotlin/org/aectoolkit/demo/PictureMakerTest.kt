@@ -47,7 +47,10 @@ class PictureMakerTest {
     @Test
     fun `events older than a minute are forgotten, however long it listens`() {
         for (second in 1..10_000) {
-            val picture = maker.add(moment(second.toDouble(), ended = listOf(Event("Dog", second - 0.5, second - 0.2, 1.0))))
+            val picture =
+                maker.add(
+                    moment(second.toDouble(), ended = listOf(Event("Dog", second - 0.5, second - 0.2, 1.0))),
+                )
             assertTrue(picture.minute.size <= 61 && picture.minute.all { it.endS >= second - 60 })
         }
     }

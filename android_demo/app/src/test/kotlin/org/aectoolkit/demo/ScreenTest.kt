@@ -20,7 +20,15 @@ import kotlin.test.assertTrue
 class ScreenTest {
     private val app: Context = RuntimeEnvironment.getApplication()
     private val picture =
-        Picture(65.0, emptyList(), emptyList(), emptyList(), null, Cost("TFLite 2.20.0", 60, 17.04, 21.5, 0.0176, 3), 81.2)
+        Picture(
+            65.0,
+            emptyList(),
+            emptyList(),
+            emptyList(),
+            null,
+            Cost("TFLite 2.20.0", 60, 17.04, 21.5, 0.0176, 3),
+            81.2,
+        )
 
     @Test
     fun `what was measured stands beside what was predicted, and both are called so`() {
@@ -53,7 +61,10 @@ class ScreenTest {
     fun `figures have three digits and durations hours where there are some`() {
         val numbers = Numbers(app.resources)
         assertEquals(listOf("0", "0.04", "9.99", "10", "17.5", "100", "1234"), FIGURES.map(numbers::digits))
-        assertEquals(listOf("0:00", "1:05", "59:59", "1:00:00"), listOf(0.4, 65.9, 3_599.9, 3_600.0).map(numbers::duration))
+        assertEquals(
+            listOf("0:00", "1:05", "59:59", "1:00:00"),
+            listOf(0.4, 65.9, 3_599.9, 3_600.0).map(numbers::duration),
+        )
         assertEquals(listOf("50 Hz", "14 kHz", "3.5 kHz"), listOf(50.0, 14_000.0, 3_500.0).map(numbers::hertz))
     }
 

@@ -38,7 +38,8 @@ object States {
 
     /** More than is ever likely: long names, all heard, an hour in, with large figures. */
     private fun crowded(like: Picture): Picture {
-        val names = listOf("Emergency vehicle (siren)", "Smoke detector, smoke alarm", "Speech", "Dog", "Domestic sounds, home")
+        val names =
+            listOf("Emergency vehicle (siren)", "Smoke detector, smoke alarm", "Speech", "Dog", "Domestic sounds, home")
         return Picture(
             heardS = 4_000.0,
             strongest = names.map { Score(it, 1f, 0.5f, sounding = true) },

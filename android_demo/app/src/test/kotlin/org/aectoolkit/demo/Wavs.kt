@@ -11,8 +11,16 @@ fun wav(
 ): ByteArrayInputStream {
     val bytes = hops.sumOf { it.size } * Float.SIZE_BYTES
     val file = ByteBuffer.allocate(44 + bytes).order(ByteOrder.LITTLE_ENDIAN)
-    file.put("RIFF".toByteArray()).putInt(36 + bytes).put("WAVEfmt ".toByteArray()).putInt(16)
-    file.putShort(3).putShort(1).putInt(rateHz).putInt(rateHz * Float.SIZE_BYTES)
+    file
+        .put("RIFF".toByteArray())
+        .putInt(36 + bytes)
+        .put("WAVEfmt ".toByteArray())
+        .putInt(16)
+    file
+        .putShort(3)
+        .putShort(1)
+        .putInt(rateHz)
+        .putInt(rateHz * Float.SIZE_BYTES)
     file.putShort(Float.SIZE_BYTES.toShort()).putShort(Float.SIZE_BITS.toShort())
     file.put("data".toByteArray()).putInt(bytes)
     hops.forEach { hop -> hop.forEach(file::putFloat) }
