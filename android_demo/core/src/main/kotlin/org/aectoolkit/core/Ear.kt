@@ -19,7 +19,7 @@ class Ear(
     private val manifest = bundle.manifest
 
     /** The file that is run. */
-    val file: BundleFile = bundle.streamFile(precision = precision)
+    val file: BundleFile = bundle.streamFile(runners.runtime, precision)
     val hopSamples: Int = manifest.hopSamples
     val sampleRateHz: Int = manifest.frontEnd.sampleRateHz
 

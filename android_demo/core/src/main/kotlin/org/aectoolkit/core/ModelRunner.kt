@@ -12,6 +12,9 @@ interface ModelRunner : AutoCloseable {
 
 /** Opens model files with one runtime. */
 fun interface RunnerFactory {
+    /** Whose files it runs. */
+    val runtime: Runtime get() = Runtime.TFLITE
+
     /** Throws [Refused] when the file cannot be run, or has other inputs or outputs than [file] says. */
     fun open(
         model: File,

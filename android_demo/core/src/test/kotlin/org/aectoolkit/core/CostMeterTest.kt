@@ -28,10 +28,9 @@ class CostMeterTest {
         val begin = clock.seconds()
         Thread.sleep(300)
         assertTrue(clock.seconds() - begin < 0.1)
-        val until = System.nanoTime() + 200_000_000
-        var sum = 0.0
-        while (System.nanoTime() < until) sum += kotlin.math.sin(sum + 1)
-        assertTrue(clock.seconds() - begin > 0.02, "$sum")
+        val until = System.nanoTime() + 20_000_000_000
+        while (clock.seconds() - begin < 0.15 && System.nanoTime() < until) Unit
+        assertTrue(clock.seconds() - begin >= 0.15)
         assertTrue(CpuClock.ofProcess().seconds() > 0)
     }
 }

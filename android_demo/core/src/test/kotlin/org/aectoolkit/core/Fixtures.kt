@@ -62,8 +62,13 @@ class ArraySource(
     private var at = 0
     var closed = false
 
+    @Volatile var ended = false
+
     override fun read(into: FloatArray): Int {
-        if (at == samples.size) return -1
+        if (at == samples.size) {
+            ended = true
+            return -1
+        }
         val count = minOf(into.size, samples.size - at, most)
         samples.copyInto(into, 0, at, at + count)
         at += count

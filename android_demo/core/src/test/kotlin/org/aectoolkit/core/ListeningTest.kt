@@ -56,7 +56,7 @@ class ListeningTest {
             live = true,
             moments::add,
         ) { last.complete(moments.last().cost) }.start()
-        Thread.sleep(300) // the reader runs on while the first chunk is stuck
+        while (!source.ended) Thread.sleep(5) // the reader runs on while the first chunk is stuck
         open.countDown()
         val cost = last.get(20, TimeUnit.SECONDS)
         val firsts = runners.asked.map { it.getValue("samples")[0] }.takeWhile { it > 0 }
