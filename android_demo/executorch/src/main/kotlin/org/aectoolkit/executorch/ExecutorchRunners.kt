@@ -49,13 +49,14 @@ class ExecutorchRunners :
         /** Of org.pytorch:executorch-android, which does not tell by itself. */
         const val VERSION = "1.0.0"
 
+        @Suppress("TooGenericExceptionCaught") // Module.load throws nothing finer
         private fun load(
             model: File,
             threads: Int,
         ): Module =
             try {
                 Module.load(model.path, Module.LOAD_MODE_MMAP, threads)
-            } catch (@Suppress("TooGenericExceptionCaught") fault: RuntimeException) { // all that Module.load throws
+            } catch (fault: RuntimeException) {
                 throw Refused("${model.name} cannot be run by ExecuTorch $VERSION: ${fault.message?.lines()?.first()}")
             }
     }
@@ -67,9 +68,9 @@ private class OrderedRunner(
 ) : ModelRunner {
     override val runtime: String = "ExecuTorch ${ExecutorchRunners.VERSION}"
 
+    @Suppress("SpreadOperator") // a Java method with a variable number of arguments
     override fun run(inputs: Map<String, FloatArray>): Map<String, FloatArray> {
         val given = file.inputs.map { EValue.from(Tensor.fromBlob(inputs.getValue(it.name), shape(it))) }
-        @Suppress("SpreadOperator") // a Java method with a variable number of arguments
         val results = module.forward(*given.toTypedArray()).map { it.toTensor() }
         if (results.size != file.outputs.size) {
             throw Refused(
