@@ -1,5 +1,6 @@
 package org.aectoolkit.demo
 
+import android.annotation.TargetApi
 import android.app.Activity
 import android.content.Intent
 import android.os.Build
@@ -97,12 +98,10 @@ class BenchmarkActivity : Activity() {
         )
     }
 
-    private fun cpu(): String =
-        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.S) {
-            "${Build.SOC_MANUFACTURER} ${Build.SOC_MODEL}"
-        } else {
-            Build.HARDWARE
-        }
+    private fun cpu(): String = if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.S) processor() else Build.HARDWARE
+
+    @TargetApi(Build.VERSION_CODES.S)
+    private fun processor() = "${Build.SOC_MANUFACTURER} ${Build.SOC_MODEL}"
 
     private fun say(
         text: Int,

@@ -6,6 +6,7 @@ import android.content.pm.PackageManager
 import android.os.Handler
 import android.os.Looper
 import org.aectoolkit.core.BundleStore
+import org.aectoolkit.core.Ear
 import org.aectoolkit.core.RunnerFactory
 import java.io.File
 import java.io.IOException
@@ -18,8 +19,8 @@ class DeviceParts(
     private val context: Context,
     private val assets: Assets = Assets.of(context),
 ) : Parts {
-    override val store = BundleStore(File(context.filesDir, "bundles"))
     override val runners: RunnerFactory = DeviceRunners()
+    override val store = BundleStore(File(context.filesDir, "bundles")) { Ear(it, runners).close() }
     override val main: Executor = Handler(Looper.getMainLooper()).let { Executor(it::post) }
     override val work: Executor = Executors.newSingleThreadExecutor { Thread(it, "work").apply { isDaemon = true } }
     private val taken = context.getSharedPreferences("bundle", Context.MODE_PRIVATE)
@@ -73,7 +74,11 @@ interface Assets {
 
         fun of(context: Context) =
             object : Assets {
-                override fun names() = context.assets.list(FOLDER).orEmpty().toList()
+                override fun names() =
+                    context.assets
+                        .list(FOLDER)
+                        .orEmpty()
+                        .toList()
 
                 override fun open(name: String) = context.assets.open("$FOLDER/$name")
             }

@@ -1,5 +1,6 @@
 package org.aectoolkit.demo
 
+import android.annotation.TargetApi
 import android.app.Activity
 import android.content.ActivityNotFoundException
 import android.content.Intent
@@ -122,14 +123,19 @@ class MainActivity :
         } ?: uri.lastPathSegment ?: getString(R.string.a_recording)
 
     /** Android 15 draws apps behind its bars; the versions before 11 never do. */
-    private fun keepClearOfBars(root: View) =
-        root.setOnApplyWindowInsetsListener { view, insets ->
-            if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.R) {
-                val bars = insets.getInsets(WindowInsets.Type.systemBars() or WindowInsets.Type.displayCutout())
-                view.setPadding(bars.left, bars.top, bars.right, bars.bottom)
-            }
-            insets
-        }
+    private fun keepClearOfBars(root: View) {
+        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.R) root.setOnApplyWindowInsetsListener(::insideBars)
+    }
+
+    @TargetApi(Build.VERSION_CODES.R)
+    private fun insideBars(
+        view: View,
+        insets: WindowInsets,
+    ): WindowInsets {
+        val bars = insets.getInsets(WindowInsets.Type.systemBars() or WindowInsets.Type.displayCutout())
+        view.setPadding(bars.left, bars.top, bars.right, bars.bottom)
+        return insets
+    }
 
     companion object {
         const val PICK_BUNDLE = 2

@@ -1,6 +1,7 @@
 package org.aectoolkit.demo
 
 import android.annotation.SuppressLint
+import android.annotation.TargetApi
 import android.content.Context
 import android.media.AudioFormat
 import android.media.AudioManager
@@ -57,12 +58,12 @@ class MicrophoneSource(
     }
 
     /** Since Android 10 an app that lost the microphone to another one hears zeros, and is told so here. */
+    @TargetApi(Build.VERSION_CODES.Q)
     private class SilencedWatch {
         @Volatile
         var now = false
             private set
 
-        @SuppressLint("NewApi")
         fun watch(record: AudioRecord) =
             record.registerAudioRecordingCallback(
                 Runnable::run,

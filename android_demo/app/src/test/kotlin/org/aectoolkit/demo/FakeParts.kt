@@ -2,6 +2,7 @@ package org.aectoolkit.demo
 
 import org.aectoolkit.core.AudioSource
 import org.aectoolkit.core.BundleStore
+import org.aectoolkit.core.Ear
 import org.aectoolkit.core.SourceLost
 import java.io.File
 import java.io.InputStream
@@ -51,8 +52,8 @@ class FakeParts(
     var allowed = true
     var taken = false
     private val push = File(folder, "bundle.zip")
-    override val store = BundleStore(File(folder, "bundles"))
     override val runners = tiny.factory
+    override val store = BundleStore(File(folder, "bundles")) { Ear(it, runners).close() }
     override val work: Executor = Executors.newSingleThreadExecutor { Thread(it).apply { isDaemon = true } }
 
     fun push(zip: ByteArray) = push.writeBytes(zip)

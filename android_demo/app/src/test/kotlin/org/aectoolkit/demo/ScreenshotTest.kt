@@ -30,6 +30,9 @@ class ScreenshotTest {
     @Test
     fun `a tablet shows every state`() = everyState("tablet-800", "sw800dp-w800dp-h1280dp", "mdpi")
 
+    @Test
+    fun `a tablet on its side shows every state`() = everyState("tablet-side", "sw800dp-w1280dp-h800dp-land", "mdpi")
+
     private fun everyState(
         name: String,
         size: String,
