@@ -10,6 +10,7 @@ VERBS = {
     "shards": "write recordings as shards, for millions of clips",
     "train": "train a supernet on recordings",
     "profile": "measure or model what its layers cost on a device",
+    "evaluate": "evaluate subnets of a Run on recordings",
     "search": "find the best subnet under a device's budget",
     "export": "write a subnet as a bundle of runtime files",
     "verify": "compare a bundle with PyTorch",
