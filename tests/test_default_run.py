@@ -14,8 +14,8 @@ import torch
 from click.testing import CliRunner
 
 from toolkit.audio.dataset import Dataset, load_dataset
-from toolkit.search.__main__ import main as search_verb
 from toolkit.costs.tables import differences
+from toolkit.search.__main__ import main as search_verb
 from toolkit.specs.cost import CostTable
 from toolkit.specs.run import CARD, CREDITS, IMPRINTS, MANIFEST, NORMS, SUBNETS, WEIGHTS, Run
 from toolkit.specs.shipped import DEFAULT_RUN, DEVICES

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tests.profile.boards import ENVIRONMENT
+from toolkit.costs.predict import predict
 from toolkit.profile.counts import file_bytes
 from toolkit.profile.grid import choose_grid
 from toolkit.profile.journal import Journal
 from toolkit.profile.measure import Effort, Session
 from toolkit.profile.memory import NOISE_BYTES
 from toolkit.profile.table import Found, make_table
-from toolkit.costs.predict import predict
 from toolkit.specs.cost import CostTable, Measurement
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Layer

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from toolkit.profile.profile import Profiled
 from toolkit.costs.predict import predict
+from toolkit.profile.profile import Profiled
 from toolkit.specs.cost import CostTable
 
 

@@ -187,8 +187,7 @@ class SearchSpace(Part):
         one = {"channels_in": 1, "channels_out": 1, "frames": frames, "bins": bins}
         layers = [Layer(operator="front_end", mode=mode, **one)] if mode != "frames" else []
         layers.append(Layer(operator="scale", mode=mode, **one))
-        for channels in (1, self.base_width):
-            layers.append(self.convolution(0, channels, self.base_width, front_end, mode))
+        layers += [self.convolution(0, width, self.base_width, front_end, mode) for width in (1, self.base_width)]
         return (*layers, *self.closing(0, self.base_width, front_end, 1, mode))
 
     def convolution(
