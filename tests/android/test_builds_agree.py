@@ -194,6 +194,15 @@ def test_the_app_knows_the_runtime_by_its_flavour_alone() -> None:
         assert not re.search(r"^import org\.aectoolkit\.(tflite|executorch)\.", path.read_text(), re.MULTILINE), path
 
 
+def test_the_code_of_the_readme_is_compiled() -> None:
+    """What the README shows stands in a source that the build compiles and a test runs."""
+    shown = re.findall(r"```kotlin\n(.*?)```", (DEMO / "README.md").read_text(), re.DOTALL)
+    (source,) = (DEMO / "tflite").rglob("ListenMain.kt")
+    assert len(shown) == 1
+    assert shown[0] in source.read_text()
+    assert len(shown[0].splitlines()) <= 20
+
+
 def test_files_are_short() -> None:
     """No source of the app is longer than 250 lines."""
     files = [*DEMO.glob("*/src/**/*.kt"), *DEMO.glob("*.py")]
