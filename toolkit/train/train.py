@@ -177,7 +177,7 @@ def write_run(
     """Recalibrate and evaluate subnets of a trained network and write the Run; its manifest comes last."""
     round_to_half(net)
     frames = calibration_frames(batches)
-    norms = recalibrate(net, frames, progress.each("batch norms", subnets))
+    norms = recalibrate(net, frames, subnets, lambda n, of: progress.count("batch norms", n, of))
     scores = score_all(net, norms, subnets, examples.validation, lambda n, of: progress.count("evaluating", n, of))
     decided = decide(net, norms, subnets, examples, recipe, scores, progress.count)
     results = results_of(
