@@ -84,7 +84,7 @@ class BenchmarkActivity : Activity() {
         val model =
             intent.getStringExtra("model")?.let(files::resolve)
                 ?: (application as DemoApp)
-                    .makeParts()
+                    .parts
                     .store
                     .current()
                     ?.folder

@@ -28,7 +28,7 @@ class MainActivity :
         val root: View = need(R.id.root)
         keepClearOfBars(root)
         permission = MicrophonePermission(this)
-        presenter = retained() ?: Presenter((application as DemoApp).makeParts())
+        presenter = retained() ?: Presenter((application as DemoApp).parts)
         presenter.onState = Screen(root, this)::show
     }
 

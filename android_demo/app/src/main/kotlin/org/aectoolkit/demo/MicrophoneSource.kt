@@ -23,6 +23,7 @@ class MicrophoneSource(
 ) : AudioSource {
     private val record = open(context, wantedRateHz)
     private val silenced = SilencedWatch()
+    private val reading = Any()
     override val sampleRateHz: Int = record.sampleRate
 
     @Volatile
@@ -39,7 +40,7 @@ class MicrophoneSource(
 
     override fun read(into: FloatArray): Int {
         val wanted = minOf(into.size, sampleRateHz / READS_A_SECOND)
-        val count = record.read(into, 0, wanted, AudioRecord.READ_BLOCKING)
+        val count = synchronized(reading) { if (closed) 0 else record.read(into, 0, wanted, AudioRecord.READ_BLOCKING) }
         return when {
             closed -> -1
             silenced.now -> throw SourceLost(TAKEN)
@@ -49,12 +50,11 @@ class MicrophoneSource(
     }
 
     /** Ends a read that waits; gives the microphone back when that has returned. */
-    @Synchronized
     override fun close() {
         if (closed) return
         closed = true
         runCatching { record.stop() }
-        record.release()
+        synchronized(reading) { record.release() }
     }
 
     /** Since Android 10 an app that lost the microphone to another one hears zeros, and is told so here. */

@@ -41,6 +41,7 @@ class Screen(
     }
 
     fun show(state: UiState) {
+        root.keepScreenOn = state is UiState.Hearing // a dark screen would end it
         val used = state as? UiState.InUse
         text(R.id.status, status(state))
         text(R.id.bundle_line, used?.bundle?.let(::bundleLine))

@@ -1,6 +1,7 @@
 package org.aectoolkit.demo
 
 import android.Manifest
+import org.aectoolkit.core.Refused
 import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
@@ -8,6 +9,7 @@ import org.robolectric.RuntimeEnvironment
 import org.robolectric.Shadows.shadowOf
 import java.io.File
 import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
 import kotlin.test.assertFalse
 import kotlin.test.assertNotNull
 import kotlin.test.assertNull
@@ -20,18 +22,23 @@ class DevicePartsTest {
 
     @Test
     fun `a bundle among the assets is taken once, and another one after an update`() {
-        val parts = DeviceParts(app, assets(TinyBundle.files(TinyBundle.manifest("first"))))
+        val exported =
+            RealPictures.bundle.folder
+                .listFiles()
+                .orEmpty()
+                .associate { it.name to it.readBytes() }
+        val parts = DeviceParts(app, assets(exported))
         val shipped = assertNotNull(parts.shipped())
-        assertEquals(
-            "first",
-            parts.store
-                .install(shipped)
-                .manifest.name,
-        )
+        assertEquals(RealPictures.bundle.manifest, parts.store.install(shipped).manifest)
         parts.shippedDone()
         assertNull(parts.shipped())
-        assertNull(DeviceParts(app, assets(TinyBundle.files(TinyBundle.manifest("first")))).shipped())
-        assertNotNull(DeviceParts(app, assets(TinyBundle.files(TinyBundle.manifest("second")))).shipped())
+        assertNull(DeviceParts(app, assets(exported)).shipped())
+        assertNotNull(DeviceParts(app, assets(TinyBundle.files())).shipped())
+    }
+
+    @Test
+    fun `a bundle that the device's runtime cannot run is refused`() {
+        assertFailsWith<Refused> { DeviceParts(app).store.install(TinyBundle.streams()) }
     }
 
     @Test

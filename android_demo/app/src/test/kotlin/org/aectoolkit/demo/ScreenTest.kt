@@ -103,6 +103,7 @@ class ScreenTest {
             activity.screen.show(state)
             activity.need<View>(R.id.main_action).performClick()
             assertEquals(done, activity.done.last())
+            assertEquals(state is UiState.Hearing, activity.need<View>(R.id.root).keepScreenOn)
         }
         assertEquals("a line", activity.need<TextView>(R.id.message_body).text.toString())
     }
