@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.android.phone import Phone, phone
-from tests.profile.conftest import packs, tiny_run
 from tests.targets.adbd import FakeAdbd
 from tests.targets.conftest import adb_server
 
-__all__ = ["adb_server", "android_phone", "packs", "tiny_run"]
+__all__ = ["adb_server", "android_phone"]
 
 
 @pytest.fixture

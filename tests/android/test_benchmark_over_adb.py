@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,8 @@ from click.testing import CliRunner
 
 from android_demo import build_apk
 from tests.android.phone import Phone
+from tests.fakes import fake_run
+from tests.profile.conftest import TINY
 from toolkit.native.app import AppAgent
 from toolkit.profile.__main__ import main as profile_verb
 from toolkit.specs.cost import CostTable
@@ -76,10 +77,10 @@ def test_a_device_that_is_no_android_is_told_apart() -> None:
         list(carry_out(open_target("local"), AppAgent(), Plan(time=("a.tflite",)), {"a.tflite": MODEL}))
 
 
-def test_profile_measures_through_the_app(android_phone: Phone, tiny_run: Path, packs: Path, tmp_path: Path) -> None:
+def test_profile_measures_through_the_app(android_phone: Phone, tmp_path: Path) -> None:
     """`profile --target adb://... --agent app` writes a measured table of the runtime that the app ships."""
-    shutil.copytree(packs, tmp_path / "out" / "packs")
-    options = ["--mode", "stream", "--precision", "int8", "--quick", "--run", str(tiny_run)]
+    run = fake_run(tmp_path / "run", space=TINY)
+    options = ["--mode", "stream", "--precision", "int8", "--quick", "--run", str(run)]
     options += ["--out", str(tmp_path / "out"), "--agent", "app", "--target", android_phone.target]
     done = CliRunner().invoke(profile_verb, options)
     assert done.exit_code == 0, done.output
