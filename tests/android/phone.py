@@ -20,7 +20,7 @@ MAIN = "org.aectoolkit.tflite.BenchmarkMain"
 
 # Options of Android's own that it takes: start -W -S -n COMPONENT --es NAME VALUE...
 _AM = """#!/bin/sh
-echo "$@" >>{log}
+printf '%s\\0' "$*" >>{log}
 [ -e {installed} ] || {{
     echo "Error type 3"
     echo "Error: Activity class {{org.aectoolkit.demo/.BenchmarkActivity}} does not exist."
@@ -65,8 +65,8 @@ class Phone:
         (self.folder / "installed").unlink()
 
     def started(self) -> list[str]:
-        """What `am` was told, a line each time."""
-        return (self.folder / "log").read_text().splitlines()
+        """What `am` was told each time; a path in it may have lines of its own."""
+        return (self.folder / "log").read_text().split("\0")[:-1]
 
 
 @contextmanager

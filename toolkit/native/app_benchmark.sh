@@ -24,7 +24,7 @@ chmod 755 . && chmod a+r ./* || fail "the files cannot be made readable to the a
 
 said=$(am start -W -S -n "$package/.BenchmarkActivity" --es plan "$PWD/$1" --es name "$name" 2>&1)
 case $said in
-*Error*) fail "the demo app does not start: install it (adb install) and unlock the screen. am says: $(echo "$said" | sed -n '/Error/{p;q;}')" ;;
+*Error*) fail "the demo app does not start: install it (adb install) and unlock the screen. am says: $(echo "$said" | sed -n '/Error/p' | sed -n '$p')" ;;
 esac
 
 # Its lines come one by one; a line that is not whole yet is read on when there is more of it.
