@@ -107,7 +107,7 @@ data class Span(
     val open: Boolean,
 )
 
-/** What was heard after one decision: never changed once it is made, but for [logMel], which keeps the newest frames. */
+/** What was heard after one decision. It never changes, but for [logMel], which goes on taking the newest frames. */
 class Picture(
     val heardS: Double,
     val strongest: List<Score>,

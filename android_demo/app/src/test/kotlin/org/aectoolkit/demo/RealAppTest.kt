@@ -23,7 +23,7 @@ import java.util.zip.ZipOutputStream
 import kotlin.math.roundToInt
 import kotlin.test.assertTrue
 
-/** The whole app with nothing in its place: a bundle pushed as adb does, a recording picked, heard by the real TFLite. */
+/** The whole app, nothing replaced: a bundle pushed as adb does, a recording picked, heard by the real TFLite. */
 @RunWith(RobolectricTestRunner::class)
 class RealAppTest {
     private val app = RuntimeEnvironment.getApplication()
