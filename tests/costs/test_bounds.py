@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.costs.bounds import BOUNDS, excesses, merge
+from toolkit.costs.bounds import BOUNDS, excesses, latency_limit_ms, merge
 from toolkit.specs.cost import Figure, PredictedCost
 from toolkit.specs.device import Budget
 from toolkit.specs.errors import UserError
@@ -81,3 +81,15 @@ def test_impossible_budgets_are_refused(bounds: dict[str, float]) -> None:
     with pytest.raises(UserError, match=next(iter(bounds))) as caught:
         merge(Budget(), bounds)
     assert "\n" not in str(caught.value)
+
+
+@given(cost=costs, factor=st.floats(0.5, 2))
+def test_a_share_of_a_core_is_a_latency(cost: PredictedCost, factor: float) -> None:
+    """A budget of so many times the subnet's own share allows so many times its latency, unless less is allowed."""
+    if cost.core_share is None:
+        assert latency_limit_ms(Budget(max_core_share=0.1), cost) is None
+        return
+    latency_ms, share = cost.latency_ms.value, min(64.0, factor * cost.core_share.value)
+    allowed = latency_ms * share / cost.core_share.value
+    assert latency_limit_ms(Budget(max_core_share=share), cost) == pytest.approx(allowed)
+    assert latency_limit_ms(Budget(max_core_share=share, max_latency_ms=allowed / 2), cost) == allowed / 2

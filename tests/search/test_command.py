@@ -87,6 +87,12 @@ def test_an_infeasible_budget_exits_3(place: Place) -> None:
         ("--max-params", "1", "--min-params", "2"),
         ("--max-core-share", "65"),
         ("--candidates", "0"),
+        ("--method", "evolution", "--seed", "-1"),
+        ("--method", "evolution", "--seed", "4294967296"),
+        ("--processes", "2"),
+        ("--clips", "4"),
+        ("--device", "board"),
+        ("--paper",),
         ("--method", "genetic"),
         ("--mode", "frames"),
         ("--run", "nowhere"),
@@ -100,6 +106,14 @@ def test_bad_options_exit_2(place: Place, arguments: tuple[str, ...]) -> None:
     assert result.exit_code == 2, result.output
     assert "rror: " in result.stderr
     assert "Traceback" not in result.output
+    assert not place.out.exists()
+
+
+def test_the_papers_searches_refuse_other_bounds(place: Place) -> None:
+    """What `--paper` would not look at is named, and nothing is searched."""
+    result = run_verb("--paper", "--run", str(place.run), "--out", str(place.out), "--max-latency-ms", "3")
+    assert result.exit_code == 2
+    assert "leave out --max-latency-ms." in result.stderr
     assert not place.out.exists()
 
 

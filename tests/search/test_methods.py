@@ -103,6 +103,35 @@ def test_evolution_starts_from_the_ends() -> None:
     assert {LAYERWISE.smallest, LAYERWISE.largest} <= set(found)
 
 
+def test_evolution_never_ends_without_what_is_known_to_be_inside() -> None:
+    """A narrow budget that one of the sample keeps, and neither end of the space: that one is scored."""
+    whole = layerwise(Budget())
+    middle = whole.subnets[7]
+    (params,) = whole.cost([middle]).params
+    narrow = layerwise(Budget(min_params=int(params), max_params=int(params)))
+    assert set(narrow.inside) <= {one for one in whole.subnets if volume([one]) == [params]}
+    found = scored(narrow, "evolution", POPULATION, 0)
+    assert narrow.inside[0] in found
+    assert not shares(narrow.cost(list(found)), narrow.budget).any()
+
+
+def test_evolution_scores_all_of_a_small_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no more are inside the budget than may be scored, they are scored and nothing is bred."""
+    space = preset_space("ew-ed-22x", 8)
+    every = tuple(space.subnets())
+    sizes = {subnet: 1 + place for place, subnet in enumerate(every)}
+
+    def cost(subnets: Sequence[Subnet]) -> Costs:
+        return costs([sizes[each] for each in subnets], [sizes[each] for each in subnets])
+
+    def score(subnets: Sequence[Subnet]) -> Mapping[Subnet, float]:
+        return dict.fromkeys(subnets, 0.5)
+
+    monkeypatch.setattr("toolkit.search.methods.Genome", None)
+    problem = Problem(space, every, cost, score, Budget(max_latency_ms=60))
+    assert set(scored(problem, "evolution", 10_000, 0)) == set(every[:60])
+
+
 def test_evolution_ends_where_nothing_is_inside() -> None:
     """A budget that no subnet keeps ends the search without a score."""
     assert scored(layerwise(Budget(max_latency_ms=0.001)), "evolution", 20, 0) == {}

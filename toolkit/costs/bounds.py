@@ -107,6 +107,17 @@ def excesses(cost: PredictedCost, budget: Budget) -> tuple[Excess, ...]:
     return tuple(sorted(broken, key=lambda excess: -excess.share))
 
 
+def latency_limit_ms(budget: Budget, cost: PredictedCost) -> float | None:
+    """The latency that a budget allows, by itself or as a share of a core; `cost` of any subnet tells how they relate.
+
+    None where it bounds neither.
+    """
+    limits = [budget.max_latency_ms]
+    if budget.max_core_share and cost.core_share:
+        limits.append(budget.max_core_share / cost.core_share.value * cost.latency_ms.value)
+    return min((limit for limit in limits if limit), default=None)
+
+
 def shares(costs: Costs, budget: Budget) -> Numbers:
     """By which share of what is allowed each candidate breaks each of `BOUNDS` [N, bounds]; 0 where it keeps it."""
     broken = np.zeros((len(costs), len(BOUNDS)))

@@ -39,18 +39,13 @@ def main(**options: Any) -> None:
     """
     from toolkit.audio.dataset import data_root, load_dataset
     from toolkit.evaluate.evaluator import Evaluator
+    from toolkit.evaluate.processes import launch_for
     from toolkit.progress import Progress
     from toolkit.specs.run import Run
-    from toolkit.train.memory import keep_freed_memory
-    from toolkit.train.parallel import launch
 
-    keep_freed_memory()
     run = Run.open(options["run"])
     subnets = _wanted(run, options["subnets"], options["every"])
-    processes = options["devices"] * options["nodes"]
-    changed = {"batch_size": processes, "accumulate": 1, "precision": "32-true"}  # nothing is trained
-    recipe = run.manifest.recipe.model_copy(update=changed)
-    fabric = launch(recipe, options["accelerator"], options["devices"], options["nodes"], options["threads"])
+    fabric = launch_for(run, options["accelerator"], options["devices"], options["nodes"], options["threads"])
     dataset = load_dataset(data_root(options["data"]))
     with Progress() as progress:
         evaluator = Evaluator(run, dataset, options["clips"], fabric, progress.count)

@@ -1,4 +1,7 @@
-"""What the processes of one evaluation tell each other. Proved by tests/evaluate/test_processes.py (two over gloo)."""
+"""How the processes of one evaluation start, and what they tell each other.
+
+Proved by tests/evaluate/test_processes.py (two over gloo).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,23 @@ import torch
 from lightning_fabric import Fabric
 
 from toolkit.specs.errors import ToolkitError
+from toolkit.specs.run import Run
+from toolkit.train.memory import keep_freed_memory
+from toolkit.train.parallel import launch
 
 Told = TypeVar("Told")
 Given = ParamSpec("Given")
+
+
+def launch_for(run: Run, accelerator: str, devices: int, nodes: int, threads: int | None = None) -> Fabric:
+    """The processors that evaluate subnets of a Run, as `toolkit.train.parallel.launch` has them.
+
+    Raises:
+        UserError: they cannot be had.
+    """
+    keep_freed_memory()
+    changed = {"batch_size": devices * nodes, "accumulate": 1, "precision": "32-true"}  # nothing is trained
+    return launch(run.manifest.recipe.model_copy(update=changed), accelerator, devices, nodes, threads)
 
 
 def of_all(fabric: Fabric, work: Callable[Given, Told], *arguments: Given.args, **options: Given.kwargs) -> list[Told]:

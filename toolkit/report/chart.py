@@ -10,9 +10,10 @@ import html
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from toolkit.costs.bounds import latency_limit_ms
 from toolkit.report.findings import Device, Findings
 from toolkit.report.words import FIGURES, figure, standing
-from toolkit.search.front import Scored
+from toolkit.search.front import Scored, staircase
 from toolkit.specs.cost import Kind
 
 MARKERS: dict[Kind, str] = {"measured": "circle", "interpolated": "circle-dot", "modelled": "circle-open"}
@@ -58,12 +59,12 @@ def _traces(device: Device, at: int) -> Iterator[dict[str, Any]]:
         others = others[:: 1 + len(others) // _MOST]
         faint = {"size": 4, "opacity": 0.45 if is_inside else 0.25}
         yield _points(others, device, meta | {"part": "others"}, faint)
-        x, y = _staircase(front)
+        x, y = staircase(front)
         line = {"shape": "hv", "width": 2 if is_inside else 1, "dash": "solid" if is_inside else "dot"}
         yield {"x": x, "y": y, "mode": "lines", "line": line, "meta": meta | {"part": "line"}, "hoverinfo": "skip"}
         yield _points(front, device, meta | {"part": "front"}, {"size": 9 if is_inside else 7})
     meta = {"device": device.name, "colour": at, "inside": True}
-    limit_ms = _limit_ms(device)
+    limit_ms = latency_limit_ms(device.budget, device.scored[0].cost)
     if limit_ms is not None:
         scores = [each.mean_average_precision for each in device.scored]
         text = f"<b>{html.escape(device.name)}</b><br>budget: latency at most {limit_ms:.4g} ms"
@@ -107,23 +108,3 @@ def _hover(each: Scored, device: Device) -> str:
     lines += [f"{title} {figure(cost, name)}{kinds[name]}" for name, title in FIGURES.items() if name in kinds]
     lines.append(standing(each, device))
     return "<br>".join([f"<b>{html.escape(device.name)}</b>", *map(html.escape, lines)])
-
-
-def _staircase(front: Sequence[Scored]) -> tuple[list[float], list[float]]:
-    """The best mAP that each latency buys; the front has memory too, which the chart has not."""
-    x: list[float] = []
-    y: list[float] = []
-    for each in front:
-        if not y or each.mean_average_precision > y[-1]:
-            x.append(round(each.cost.latency_ms.value, 5))
-            y.append(round(each.mean_average_precision, 5))
-    return x, y
-
-
-def _limit_ms(device: Device) -> float | None:
-    """The latency that the budget allows, by itself or as a share of a core."""
-    limits = [device.budget.max_latency_ms]
-    cost = device.scored[0].cost
-    if device.budget.max_core_share and cost.core_share:
-        limits.append(device.budget.max_core_share / cost.core_share.value * cost.latency_ms.value)
-    return min((limit for limit in limits if limit), default=None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from toolkit.cli import json_option, print_json, verb
 from toolkit.search.how import how, measure_options
@@ -47,7 +49,9 @@ FAILED = 1
     help="exhaustive: all subnets. random: the paper's, a sample of those inside. evolution: NSGA-II.",
 )
 @click.option("--candidates", type=click.IntRange(1), help="Subnets to compare.  [default: random 25, evolution 60]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random and evolution.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of random and evolution."
+)
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Recordings to evaluate subnets on that the Run knows not."
 )
@@ -78,15 +82,25 @@ def main(as_json: bool, **options: Any) -> None:
         raise click.UsageError("--refine searches again in one process: leave --processes and --nodes out.")
     if options["clips"] and not evaluation["data"]:
         raise click.UsageError("--clips is a part of the recordings: name them with --data.")
+    if evaluation["data"] is None and (evaluation["processes"], evaluation["nodes"]) != (1, 1):
+        raise click.UsageError("--processes and --nodes evaluate on recordings: name them with --data.")
     with Progress() as progress:
         if options.pop("paper"):
-            if options["device_names"] or options["clips"] or measuring:
-                raise click.UsageError("--paper is for no device and compares on all clips: leave those options out.")
+            if refused := ", ".join(_changed(but=("paper", "run", "seed", "out", "as_json", *evaluation))):
+                raise click.UsageError(f"--paper searches for no device and by parameters alone: leave out {refused}.")
             _paper(as_json, evaluation, progress, **options)
         elif options["device_names"]:
             _search(as_json, evaluation, measuring, progress, **options)
         else:
             raise click.UsageError("Which device? Name one: --device pixel7.")
+
+
+def _changed(but: Collection[str]) -> list[str]:
+    """The options that people typed, but for some."""
+    context = click.get_current_context()
+    typed = [each for each in context.params if context.get_parameter_source(each) is ParameterSource.COMMANDLINE]
+    options = {each.name: each.opts[0] for each in context.command.params}
+    return [options[name] for name in typed if name not in but]
 
 
 def _search(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.costs.bounds import Excess, excesses
-from toolkit.search.front import Scored, pareto_front
+from toolkit.search.front import Scored, best, pareto_front
 from toolkit.search.methods import Problem, Scores
 from toolkit.specs.errors import InfeasibleError
 from toolkit.specs.space import Subnet
@@ -41,11 +41,10 @@ def choose(problem: Problem, scores: Scores) -> Choice:
         raise InfeasibleError(_closest(problem))
     every = with_costs(problem, scores)
     compared = [each for each in every if each.is_inside]
-    if not compared:
+    if not (chosen := best(compared)):
         raise InfeasibleError(_closest(problem))
-    best = max(compared, key=lambda each: (each.mean_average_precision, -each.cost.latency_ms.value, each.subnet.id))
-    inside = int((~problem.shares.any(axis=1)).sum())
-    return Choice(best, max(inside, len(compared)), len(compared), every, pareto_front(every), _larger(problem, best))
+    inside = max(len(problem.inside), len(compared))
+    return Choice(chosen, inside, len(compared), every, pareto_front(every), _larger(problem, chosen))
 
 
 def with_costs(problem: Problem, scores: Scores) -> tuple[Scored, ...]:
@@ -57,9 +56,9 @@ def with_costs(problem: Problem, scores: Scores) -> tuple[Scored, ...]:
     )
 
 
-def _larger(problem: Problem, best: Scored) -> tuple[Subnet, tuple[Excess, ...]] | None:
+def _larger(problem: Problem, chosen: Scored) -> tuple[Subnet, tuple[Excess, ...]] | None:
     params = problem.costs.params
-    outside = np.flatnonzero(problem.shares.any(axis=1) & (params > best.cost.params))
+    outside = np.flatnonzero(problem.shares.any(axis=1) & (params > chosen.cost.params))
     if not len(outside):
         return None
     at = min(map(int, outside), key=lambda each: (params[each], problem.subnets[each].id))

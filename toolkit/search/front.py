@@ -39,6 +39,26 @@ def pareto_front(every: Iterable[Scored]) -> tuple[Scored, ...]:
     return tuple(sorted(front, key=lambda each: (each.cost.latency_ms.value, each.subnet.id)))
 
 
+def best(every: Iterable[Scored]) -> Scored | None:
+    """The best-scoring of them, of equals the quicker one; None of none."""
+    return max(
+        every,
+        key=lambda each: (each.mean_average_precision, -each.cost.latency_ms.value, each.subnet.id),
+        default=None,
+    )
+
+
+def staircase(front: Iterable[Scored]) -> tuple[list[float], list[float]]:
+    """Latencies (ms) of a front and the best mAP that each buys; memory, which the front has too, is left out."""
+    times_ms: list[float] = []
+    scores: list[float] = []
+    for each in front:
+        if not scores or each.mean_average_precision > scores[-1]:
+            times_ms.append(each.cost.latency_ms.value)
+            scores.append(each.mean_average_precision)
+    return times_ms, scores
+
+
 def undominated(objectives: Sequence[Sequence[float]]) -> NDArray[np.bool_]:
     """Which of the points [N, O] no other one equals or betters in all and betters in one."""
     points = np.array(objectives, np.float64)

@@ -89,8 +89,10 @@ def scored(problem: Problem, method: Method, count: int | None, seed: int) -> Sc
 
 
 def evolve(problem: Problem, evaluations: int, seed: int) -> Scores:
-    """NSGA-II over accuracy, latency and memory; the ends of the space are in its first generation.
+    """NSGA-II over accuracy, latency and memory.
 
+    The ends of the space are in its first generation, and one subnet inside the budget if `subnets` hold any: so it
+    never ends without. Where they are the whole space and no more are inside than may be scored, it scores those.
     A generation is scored at once, so that its subnets share their prefixes. What is outside the budget is never
     scored: its costs are known, and by how much it breaks the bounds orders it.
     Source: K. Deb et al., NSGA-II (2002), in Optuna.
@@ -101,12 +103,14 @@ def evolve(problem: Problem, evaluations: int, seed: int) -> Scores:
         lacking = "--method evolution needs optuna, which is not installed: pip install 'aec-toolkit[search]'"
         raise UserError(lacking) from None
 
+    if len(problem.subnets) == len(problem.space) and len(problem.inside) <= evaluations:
+        return dict(problem.score(problem.inside))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
     study = optuna.create_study(directions=["maximize", "minimize", "minimize"], sampler=sampler)
     genome = Genome(problem.space)
-    for end in (problem.space.smallest, problem.space.largest):
-        study.enqueue_trial(genome.genes(end))
+    for start in dict.fromkeys([problem.space.smallest, problem.space.largest, *problem.inside[:1]]):
+        study.enqueue_trial(genome.genes(start))
     scores: Scores = {}
     for _ in range(_PATIENCE * evaluations // POPULATION + 1):
         trials = [study.ask() for _ in range(POPULATION)]

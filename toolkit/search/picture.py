@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.search.front import Scored
+from toolkit.costs.bounds import latency_limit_ms
+from toolkit.search.front import Scored, staircase
 from toolkit.search.search import Answer, Answers
 from toolkit.specs.files import new_file
 
@@ -42,9 +43,9 @@ def draw_front(answer: Answer, path: Path) -> Path:
         some = [each for each in choice.scored if each.is_inside is is_inside]
         if some:
             axes.scatter(*_points(some), s=18, color=colour, label=f"{label}: {len(some)}")
-    axes.step(*_staircase(choice.front), where="post", color=_FRONT, linewidth=1.2, label="front")
+    axes.step(*staircase(choice.front), where="post", color=_FRONT, linewidth=1.2, label="front")
     axes.scatter(*_points([choice.best]), s=140, marker="*", color=_PICK, zorder=3, label=f"pick: {pick.subnet}")
-    limit_ms = _limit_ms(answer)
+    limit_ms = latency_limit_ms(pick.budget, pick.predicted)
     if limit_ms is not None:
         axes.axvline(limit_ms, color="0.3", linestyle="--", linewidth=1, label=f"budget: {limit_ms:.3g} ms")
     kind = pick.predicted.latency_ms.kind
@@ -68,23 +69,3 @@ def save_picture(figure: Figure, path: Path) -> None:
 
 def _points(some: Sequence[Scored]) -> tuple[list[float], list[float]]:
     return [each.cost.latency_ms.value for each in some], [each.mean_average_precision for each in some]
-
-
-def _staircase(front: Sequence[Scored]) -> tuple[list[float], list[float]]:
-    """The best mAP that each latency buys; the front has memory too, which the picture has not."""
-    times: list[float] = []
-    best: list[float] = []
-    for each in front:
-        if not best or each.mean_average_precision > best[-1]:
-            times.append(each.cost.latency_ms.value)
-            best.append(each.mean_average_precision)
-    return times, best
-
-
-def _limit_ms(answer: Answer) -> float | None:
-    """The latency that the budget allows, by itself or as a share of a core."""
-    budget, predicted = answer.pick.budget, answer.pick.predicted
-    limits = [budget.max_latency_ms]
-    if budget.max_core_share and predicted.core_share:
-        limits.append(budget.max_core_share / predicted.core_share.value * predicted.latency_ms.value)
-    return min((limit for limit in limits if limit), default=None)

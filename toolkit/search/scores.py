@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from toolkit.search.methods import Method
 from toolkit.specs.errors import UserError
 from toolkit.specs.run import Run
 from toolkit.specs.space import Subnet
+
+if TYPE_CHECKING:
+    from toolkit.evaluate.evaluator import Evaluator
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, how many there are."""
@@ -73,7 +77,7 @@ class TrueScores:
         on_progress: told what is done.
 
     Raises:
-        UserError: the data do not do, or the processes cannot be had.
+        UserError: the processes cannot be had; with the first score, that the data do not do.
     """
 
     knows_all = True
@@ -81,16 +85,23 @@ class TrueScores:
     def __init__(
         self, run: Run, data: Path | None, clips: int | None, processes: int, nodes: int, on_progress: Progress
     ) -> None:
+        from toolkit.evaluate.processes import launch_for
+
+        self._run, self._data, self._clips, self._on_progress = run, data, clips, on_progress
+        self._fabric = launch_for(run, "cpu", processes, nodes)
+        self.is_first = self._fabric.is_global_zero
+
+    @cached_property
+    def _all(self) -> Evaluator:
+        """Reads the recordings, which takes a while: nothing else may be wrong by then."""
         from toolkit.audio.dataset import data_root, load_dataset
         from toolkit.evaluate.evaluator import Evaluator
-        from toolkit.train.parallel import launch
 
-        changed = {"batch_size": processes * nodes, "accumulate": 1, "precision": "32-true"}  # nothing is trained
-        recipe = run.manifest.recipe.model_copy(update=changed)
-        fabric = launch(recipe, "cpu", processes, nodes, None)
-        self._all = Evaluator(run, load_dataset(data_root(data)), None, fabric, on_progress)
-        self._some = self._all.on(clips)
-        self.is_first = fabric.is_global_zero
+        return Evaluator(self._run, load_dataset(data_root(self._data)), None, self._fabric, self._on_progress)
+
+    @cached_property
+    def _some(self) -> Evaluator:
+        return self._all.on(self._clips)
 
     def scores(self, subnets: Sequence[Subnet]) -> Mapping[Subnet, float]:
         """Validation mAP of each on the clips that are compared on."""

@@ -5,6 +5,7 @@ Proved by tests/search/test_search.py.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from toolkit.costs.bounds import excesses, merge
 from toolkit.costs.predict import Costs, predict_all, widths_of
 from toolkit.costs.tables import find_table, load_table
 from toolkit.search.choice import Choice, choose, with_costs
-from toolkit.search.front import Scored, pareto_front
+from toolkit.search.front import Scored, best, pareto_front
 from toolkit.search.methods import Method, Problem, Scores, scored
 from toolkit.search.scores import RunScores, Scorer, pool
 from toolkit.specs.cost import CostTable
@@ -54,7 +55,7 @@ class Question:
     def folders(self) -> str:
         """Its own folders as options, for the commands of other verbs."""
         named = {"run": self.run, "out": self.out if self.out != OUT else None}
-        return "".join(f" --{name} {folder}" for name, folder in named.items() if folder)
+        return "".join(f" --{name} {shlex.quote(str(folder))}" for name, folder in named.items() if folder)
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _table(question: Question, device: str, run: RunManifest) -> tuple[Path, Cos
     places = [question.out, *([question.devices] if question.devices else []), DEVICES]
     runtime = "" if question.runtime == "tflite" else f" --runtime {question.runtime}"
     options = f"{runtime} --mode {question.mode} --precision {question.precision}{question.folders}"
-    options += f" --devices {question.devices}" if question.devices else ""
+    options += f" --devices {shlex.quote(str(question.devices))}" if question.devices else ""
     return find_table(*wanted, [place / "tables" for place in places], options)
 
 
@@ -193,8 +194,4 @@ def _for_all(answers: Sequence[Answer], problems: Sequence[Problem]) -> Scored |
         costs = problem.cost(subnets)
         holds = [held and not excesses(costs[at], problem.budget) for at, held in enumerate(holds)]
     inside = [every[subnet] for subnet, held in zip(subnets, holds, strict=True) if held]
-    return max(
-        inside,
-        key=lambda each: (each.mean_average_precision, -each.cost.latency_ms.value, each.subnet.id),
-        default=None,
-    )
+    return best(inside)
