@@ -23,7 +23,8 @@ import java.io.IOException
  *
  * PATH is absolute, or below the app's external files (/sdcard/Android/data/org.aectoolkit.demo/files); without model
  * and plan the bundle in use is timed. The lines stand in benchmark/NAME.jsonl there (`--es name NAME`, else
- * latest); they come one by one, and the last one is of kind end or error. Proved by BenchmarkActivityTest.
+ * latest); they come one by one, and the last one is of kind end or error. No other app may start it (permission DUMP,
+ * which the shell holds). Proved by BenchmarkActivityTest.
  */
 class BenchmarkActivity : Activity() {
     private var running: Thread? = null

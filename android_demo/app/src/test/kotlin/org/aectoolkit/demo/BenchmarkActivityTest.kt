@@ -1,5 +1,7 @@
 package org.aectoolkit.demo
 
+import android.Manifest
+import android.content.ComponentName
 import android.content.Intent
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonObject
@@ -53,6 +55,13 @@ class BenchmarkActivityTest {
         assertEquals("error", kind(lines.last()))
         val none = run(Intent().putExtra("plan", "missing.txt"), "latest")
         assertEquals(listOf("error"), none.map(::kind))
+    }
+
+    @Test
+    fun `no other app may start it`() {
+        val app = RuntimeEnvironment.getApplication()
+        val name = ComponentName(app, BenchmarkActivity::class.java)
+        assertEquals(Manifest.permission.DUMP, app.packageManager.getActivityInfo(name, 0).permission)
     }
 
     @Test

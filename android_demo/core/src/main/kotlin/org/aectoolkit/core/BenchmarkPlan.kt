@@ -23,6 +23,7 @@ data class BenchmarkPlan(
 ) {
     init {
         if (threads < 1 || runs < 1 || warmups < 0) throw Refused("threads and runs are to be 1 at least.")
+        if (threads > MOST_THREADS) throw Refused("threads are to be $MOST_THREADS at most, found $threads.")
         if (!(seconds > 0) || !(everyMs >= 0) || seconds.isInfinite() || everyMs.isInfinite()) {
             throw Refused("seconds are to be above 0, and every_ms not below.")
         }
@@ -33,9 +34,16 @@ data class BenchmarkPlan(
         private val CORES = 0..62
         private const val NO_LIMIT_S = 1e9
         private const val WARMUPS = 5
+        private const val MOST_THREADS = 64
+        private const val LONGEST_BYTES = 1L shl 16
 
         /** Read a plan. Throws [Refused] when it cannot be read or says what is not known here. */
         fun read(file: File): BenchmarkPlan {
+            if (!file.isFile ||
+                file.length() > LONGEST_BYTES
+            ) {
+                throw Refused("There is no plan at $file, or it is no plan.")
+            }
             val text =
                 try {
                     file.readText()

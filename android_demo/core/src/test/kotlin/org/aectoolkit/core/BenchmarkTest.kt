@@ -109,13 +109,16 @@ class BenchmarkTest {
     @Test
     fun `a plan that is none is refused in a line`() {
         val bad =
-            "threads none,threads,time ../a.tflite,time a/b,threads 0,runs 0,cores x,cores 99,cores 0x," +
+            "threads none,threads,time ../a.tflite,time a/b,threads 0,threads 65,runs 0,cores x,cores 99,cores 0x," +
                 "seconds 0,seconds NaN,every_ms -1,play a b 3"
         for (text in bad.split(',')) {
             val refused = assertFailsWith<Refused>(text) { BenchmarkPlan.parse(text, folder) }
             assertTrue('\n' !in refused.message!!)
         }
         assertFailsWith<Refused> { BenchmarkPlan.read(File(folder, "none.txt")) }
+        assertFailsWith<Refused> { BenchmarkPlan.read(File("/dev/zero")) }
+        val long = File(folder, "long.txt").apply { writeText("runs 1\n".repeat(10_000)) }
+        assertFailsWith<Refused> { BenchmarkPlan.read(long) }
         assertEquals(listOf(6, 7), BenchmarkPlan.parse("cores 0xc0", folder).cores)
         assertEquals(listOf(6, 7), BenchmarkPlan.parse("cores 6,7\n", folder).cores)
     }
