@@ -40,7 +40,8 @@ class BundleSearch(
                 }
 
                 shipped != null -> {
-                    runCatching { parts.store.install(shipped) }.also { parts.shippedDone() }
+                    // With no other in use a refusal may pass, as of a full disk: it is tried at the next start.
+                    runCatching { parts.store.install(shipped) }.also { if (known || it.isSuccess) parts.shippedDone() }
                 }
 
                 else -> {

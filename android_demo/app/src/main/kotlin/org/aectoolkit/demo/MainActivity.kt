@@ -118,9 +118,13 @@ class MainActivity :
     }
 
     private fun nameOf(uri: Uri): String =
+        runCatching { askName(uri) }.getOrNull() ?: uri.lastPathSegment ?: getString(R.string.a_recording)
+
+    /** Throws whatever the other app throws. */
+    private fun askName(uri: Uri): String? =
         contentResolver.query(uri, arrayOf(OpenableColumns.DISPLAY_NAME), null, null, null)?.use { row ->
             if (row.moveToFirst()) row.getString(0) else null
-        } ?: uri.lastPathSegment ?: getString(R.string.a_recording)
+        }
 
     /** Android 15 draws apps behind its bars; the versions before 11 never do. */
     private fun keepClearOfBars(root: View) {

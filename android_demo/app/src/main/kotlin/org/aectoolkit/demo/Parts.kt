@@ -21,7 +21,7 @@ interface Parts {
     /** The files of the bundle inside the app, unless there is none or this very one was taken before. */
     fun shipped(): Map<String, () -> InputStream>?
 
-    /** Remembers that [shipped] was taken, or refused: it is not looked at again. */
+    /** Remembers that [shipped] was taken, or refused while another was in use: it is not looked at again. */
     fun shippedDone()
 
     /** A zip that came over adb. It is deleted once it was looked at. */

@@ -34,7 +34,12 @@ class Session(
         if (closed.get()) return
         val ear = Ear(bundle, parts.runners)
         val source = runCatching { open(ear.sampleRateHz) }.onFailure { ear.close() }.getOrThrow()
-        listening = Listening(ear, source, heard == Heard.Microphone, ::show, ::end).also { it.start() }
+        val made =
+            runCatching { Listening(ear, source, heard == Heard.Microphone, ::show, ::end) }.onFailure {
+                source.close()
+                ear.close()
+            }
+        listening = made.getOrThrow().also { it.start() }
     }
 
     private fun show(moment: Moment) {

@@ -5,6 +5,7 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 import java.io.ByteArrayInputStream
 import java.io.File
+import java.io.IOException
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
 import kotlin.test.assertEquals
@@ -38,6 +39,14 @@ class PresenterTest {
     @Test
     fun `the bundle inside the app is used at the first start`() {
         assertEquals("tiny", ready().bundle.name)
+    }
+
+    @Test
+    fun `a bundle inside the app that could not be taken is tried again`() {
+        parts.inApp = TinyBundle.streams().mapValues { { throw IOException("no space left") } }
+        presenter.arrive()
+        until { it is UiState.BundleRefused && "no space left" in it.line }
+        assertNotNull(parts.shipped())
     }
 
     @Test

@@ -5,7 +5,7 @@ import org.aectoolkit.core.Cost
 /** One of every state, those with sound as the exported model heard it. */
 object States {
     private const val REFUSED =
-        "stream.int8.tflite is damaged: sha256 583ebc2b27af..., expected f62c7d17e241.... " +
+        "stream.int8.tflite is damaged: its sha256 begins with 583ebc2b27af, expected f62c7d17e241. " +
             "Copy or export the bundle again."
     private const val TAKEN = "Another app holds the microphone. End it there, then listen again."
 

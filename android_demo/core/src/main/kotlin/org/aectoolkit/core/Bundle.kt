@@ -86,8 +86,8 @@ class Bundle private constructor(
             val found = sha256(path)
             if (found != expected) {
                 throw Refused(
-                    "${path.name} is damaged: sha256 ${found.take(SHOWN)}..., expected ${expected.take(SHOWN)}.... " +
-                        "Copy or export the bundle again.",
+                    "${path.name} is damaged: its sha256 begins with ${found.take(SHOWN)}, expected " +
+                        "${expected.take(SHOWN)}. Copy or export the bundle again.",
                 )
             }
         }

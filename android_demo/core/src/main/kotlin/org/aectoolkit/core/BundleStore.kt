@@ -55,6 +55,7 @@ class BundleStore(
     @Synchronized
     private fun staged(fill: (File, Room) -> Unit): Bundle {
         val folder = File(root, PREFIX + UUID.randomUUID())
+        var taken = false
         try {
             sweep(used())
             if (!folder.mkdirs()) throw IOException("no folder can be made in $root")
@@ -65,18 +66,16 @@ class BundleStore(
             val next = File(root, "current.part")
             next.writeText(folder.name)
             replace(next, pointer)
+            taken = true
             sweep(folder.name)
             return bundle
         } catch (fault: IOException) {
-            folder.deleteRecursively()
             throw Refused("The bundle cannot be installed: ${reason(fault)}. Copy it again, and look for free space.")
         } catch (fault: IllegalArgumentException) {
             // a name in a zip that is no text
-            folder.deleteRecursively()
             throw Refused("The bundle cannot be installed: ${reason(fault)}. Choose what export --zip wrote.")
-        } catch (refused: Refused) {
-            folder.deleteRecursively()
-            throw refused
+        } finally {
+            if (!taken) folder.deleteRecursively()
         }
     }
 

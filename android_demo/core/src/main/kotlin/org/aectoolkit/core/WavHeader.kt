@@ -41,7 +41,11 @@ internal class WavHeader private constructor(
                     }
 
                     "ds64" -> {
-                        longLength = chunk(stream, size).getLong(Long.SIZE_BYTES)
+                        val lengths = chunk(stream, size)
+                        if (lengths.limit() < 2 * Long.SIZE_BYTES) {
+                            throw Refused("This WAV file has a header that is cut. Record it again.")
+                        }
+                        longLength = lengths.getLong(Long.SIZE_BYTES)
                     }
 
                     "data" -> {

@@ -97,6 +97,13 @@ class BundleStoreTest {
     }
 
     @Test
+    fun `whatever a stream throws, nothing half-installed stays`() {
+        val used = store.install(zip(whole)).folder
+        assertFailsWith<SecurityException> { store.install(mapOf("a" to { throw SecurityException("not yours") })) }
+        assertEquals(setOf("current", used.name), root.list()!!.toSet())
+    }
+
+    @Test
     fun `what a killed installation left is swept by the next, and never used`() {
         val used = store.install(zip(whole)).folder
         File(root, "bundle-left").mkdir()

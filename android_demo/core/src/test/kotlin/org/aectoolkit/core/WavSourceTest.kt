@@ -73,6 +73,8 @@ class WavSourceTest {
         assertContains(refusal(wav(bits = 13)), "13 bits")
         assertContains(refusal(wav(format = 85)), "format 85")
         assertContains(refusal(wav().also { it[32] = 1 }), "claims 1 bytes")
+        val lengths = "ds64".toByteArray() + byteArrayOf(4, 0, 0, 0, 1, 2, 3, 4)
+        assertContains(refusal(wav().copyOf(12) + lengths + wav().drop(12)), "cut")
     }
 
     @Test
