@@ -62,7 +62,8 @@ def test_evolution_evaluates_and_its_pick_can_be_exported(place: Path) -> None:
     run = Run.open(place / "run")
     assert answer["pick"]["subnet"] in run.results
     made = CliRunner().invoke(
-        export_verb, ["--device", "rpi4", "--run", str(run.folder), "--out", str(place / "out"), "--mode", "stream"]
+        export_verb,
+        ["--device", "rpi4", "--run", str(run.folder), "--out", str(place / "out"), "--mode", "stream"],
     )
     assert made.exit_code == 0, made.output
 
@@ -79,7 +80,10 @@ def test_a_part_of_the_clips_is_compared_on_and_all_decide(place: Path) -> None:
     for each in answer["front"]:
         if each["subnet"] in means:
             assert each["mean_average_precision"] == means[each["subnet"]]
-    assert answer["pick"]["candidates"] <= 8
+    assert answer["pick"]["candidates"] == exact["pick"]["candidates"] == 8
+    shown = search(place, "--method", "random", "--candidates", "8", "--clips", "3", *data).stdout
+    assert "8 of the" in shown
+    assert f"compared on 3 clips; the mAP of {len(answer['front'])} is that on all clips" in shown
 
 
 def test_what_cannot_be_done_is_said(place: Path) -> None:

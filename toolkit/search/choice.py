@@ -19,11 +19,10 @@ from toolkit.specs.space import Subnet
 
 @dataclass(frozen=True)
 class Choice:
-    """The subnet chosen, how many fit the budget, how many of those were scored, and what stands just outside."""
+    """The subnet chosen, how many fit the budget, what was scored, and what stands just outside."""
 
     best: Scored
     inside: int
-    compared: int
     scored: tuple[Scored, ...]
     """All that were, inside the budget or not."""
     front: tuple[Scored, ...]
@@ -44,7 +43,7 @@ def choose(problem: Problem, scores: Scores) -> Choice:
     if not (chosen := best(compared)):
         raise InfeasibleError(_closest(problem))
     inside = max(len(problem.inside), len(compared))
-    return Choice(chosen, inside, len(compared), every, pareto_front(every), _larger(problem, chosen))
+    return Choice(chosen, inside, every, pareto_front(every), _larger(problem, chosen))
 
 
 def with_costs(problem: Problem, scores: Scores) -> tuple[Scored, ...]:

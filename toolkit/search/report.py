@@ -118,6 +118,10 @@ def _print_remarks(console: Console, remarks: Sequence[tuple[str, str]]) -> None
 def _remarks(answer: Answer, question: Question, pictures: Mapping[str, Path]) -> list[tuple[str, str]]:
     pick, choice = answer.pick, answer.choice
     remarks = [("method", _method(answer))]
+    if question.clips:
+        remarks.append(
+            ("", f"compared on {question.clips} clips; the mAP of {len(choice.scored)} is that on all clips")
+        )
     front_inside = sum(each.is_inside for each in choice.front)
     remarks.append(
         ("front", f"{len(choice.front)} subnets that none beats in mAP, latency and memory; {front_inside} inside")

@@ -111,21 +111,22 @@ def look(question: Question, scorer: Scorer | None = None) -> Answers:
         problem = Problem(run.manifest.space, subnets, _costs(table, run.manifest), scorer.scores, budget)
         problems.append(problem)
         try:
-            choice = choose(problem, _final(problem, question, scorer))
+            found = scored(problem, question.method, question.candidates, question.seed)
+            choice = choose(problem, found if question.clips is None else _finals(problem, found, scorer))
         except InfeasibleError as error:
             infeasible[name] = str(error)
             continue
-        pick = _pick(question, name, run, table, problem, choice)
+        candidates = sum(each.is_inside for each in with_costs(problem, found))
+        pick = _pick(question, name, run, table, problem, choice, candidates)
         answers.append(Answer(pick, pick_path(pick, question.out), table, path, problem, choice))
     everyone = _for_all(answers, problems)
     scorer.complete([answer.choice.best.subnet for answer in answers] + ([everyone.subnet] if everyone else []))
     return Answers(tuple(answers), infeasible, everyone)
 
 
-def _final(problem: Problem, question: Question, scorer: Scorer) -> Scores:
-    """The scores of what a method compared; what it found good on a part of the recordings is scored on all of them."""
-    found = scored(problem, question.method, question.candidates, question.seed)
-    if not found or question.clips is None:
+def _finals(problem: Problem, found: Scores, scorer: Scorer) -> Scores:
+    """The scores on all recordings of what a method found good on a part of them: the front inside the budget."""
+    if not found:
         return found
     inside = [each for each in with_costs(problem, found) if each.is_inside]
     return dict(scorer.finals([each.subnet for each in pareto_front(inside)]))
@@ -163,7 +164,9 @@ def _costs(table: CostTable, run: RunManifest) -> Callable[[Sequence[Subnet]], C
     return lambda subnets: known(widths=widths_of(subnets))
 
 
-def _pick(question: Question, device: str, run: Run, table: CostTable, problem: Problem, choice: Choice) -> Pick:
+def _pick(
+    question: Question, device: str, run: Run, table: CostTable, problem: Problem, choice: Choice, candidates: int
+) -> Pick:
     return Pick(
         device=device,
         subnet=choice.best.subnet.id,
@@ -178,7 +181,7 @@ def _pick(question: Question, device: str, run: Run, table: CostTable, problem: 
         mean_average_precision=choice.best.mean_average_precision,
         method=question.method,
         seed=question.seed,
-        candidates=choice.compared,
+        candidates=candidates,
         created_utc=datetime.now(UTC).isoformat(),
     )
 
