@@ -1,8 +1,8 @@
 """What the Android demo's tests compare with: a bundle exported now, and what Python makes of the same input.
 
-    python tests/android/fixtures.py android_demo/target/fixtures
+    python tests/android/fixtures.py BUNDLE android_demo/target/fixtures
 
-    bundle/         pixel7's pick from the committed Run: `stream`, int8 and fp32
+    bundle/         BUNDLE, which holds `stream` in int8 and fp32
     listen/         a scene as two WAV files; of each file and precision `listen --json` and the score of each decision
     wav/            one short signal in each kind of WAV, and its samples as soundfile reads them
     resampled/      signals at usual rates, and soxr's answer at the bundle's
@@ -20,7 +20,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,11 +46,11 @@ WAV_SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 VALUES: tuple[Any, ...] = (None, "text", "3", 3, 0, -1, 1.5, -0.5, True, [], {}, 1e300)
 
 
-def main(out: Path) -> None:
+def main(bundle: Path, out: Path) -> None:
     """Write everything anew into the folder `out`."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    bundle = export_bundle(out / "bundle")
+    shutil.copytree(bundle, out / "bundle")
     write_listening(bundle, out / "listen")
     write_wavs(out / "wav")
     write_resampled(out / "resampled", open_bundle(bundle).front_end.sample_rate_hz)
@@ -61,17 +60,6 @@ def main(out: Path) -> None:
         ("manifests", manifests(json.loads((bundle / "manifest.json").read_text(encoding="utf-8")))),
     ):
         (out / f"{name}.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases), encoding="utf-8")
-
-
-def export_bundle(folder: Path) -> Path:
-    """The bundle that `search` and `export` make for pixel7."""
-    with tempfile.TemporaryDirectory() as out:
-        _verb("search", "--device", "pixel7", "--out", out)
-        precisions = [word for each in PRECISIONS for word in ("--precision", each)]
-        _verb("export", "--device", "pixel7", "--mode", "stream", *precisions, "--out", out)
-        (made,) = (Path(out) / "bundles").iterdir()
-        shutil.copytree(made, folder)
-    return folder
 
 
 def write_listening(bundle: Path, folder: Path) -> None:
@@ -242,4 +230,4 @@ def _verb(name: str, *words: str) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -12,7 +12,8 @@ import pytest
 from tests.export.test_command import contents, pick_of, some_files
 from tests.tiny_bundle import export_verb
 from toolkit.export.delivery import put_into_app, zip_bundle
-from toolkit.specs.bundle import BundleManifest, open_bundle
+from toolkit.specs.bundle import open_bundle
+from toolkit.specs.errors import UserError
 from toolkit.specs.pick import pick_path
 from toolkit.specs.run import Run
 
@@ -58,14 +59,24 @@ def test_the_app_gets_the_stream_file_in_the_precision_of_the_pick(
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_is_asked_for_goes_into_the_app(calibrated_run: Path, demo: Path, tmp_path: Path) -> None:
-    """Modes and precisions on the command line go before those of the app, and the verb says where they went."""
-    asked = ("--mode", "stream", "--mode", "frames", "--precision", "fp32")
+@pytest.mark.parametrize(
+    ("asked", "taken"),
+    [
+        (("--mode", "stream", "--mode", "frames", "--precision", "fp32"), "stream.fp32.tflite"),
+        (("--precision", "int8", "--precision", "fp32"), "stream.int8.tflite"),
+        (("--precision", "fp16", "--precision", "fp32"), "stream.fp32.tflite"),
+    ],
+)
+def test_the_app_gets_what_it_runs_of_what_is_asked_for(
+    asked: tuple[str, ...], taken: str, calibrated_run: Path, demo: Path, tmp_path: Path
+) -> None:
+    """Of the modes and precisions on the command line the app gets the one file that it runs; the verb says where."""
     done = export_verb("--subnet", "smallest", "--run", calibrated_run, *asked, "--android", demo, "--out", tmp_path)
     assert done.exit_code == 0, done.output
     assert f"android: {in_assets(demo)}\n" in done.stdout
-    files = BundleManifest.load(in_assets(demo) / "manifest.json").files
-    assert [file.name for file in files] == ["stream.fp32.tflite", "frames.fp32.tflite"]
+    assert [file.name for file in open_bundle(in_assets(demo)).files] == [taken]
+    others = {f"{mode}.{precision}.tflite" for mode in ("stream", "frames") for precision in ("int8", "fp16", "fp32")}
+    assert others & set(contents(in_assets(demo))) == {taken}
 
 
 @pytest.mark.parametrize(
@@ -103,11 +114,13 @@ def test_an_earlier_bundle_is_replaced_whole_or_stays(tiny_bundle: Path, demo: P
     """Nothing of the earlier bundle is left beside the new one; a bundle that cannot be read changes nothing."""
     in_assets(demo).mkdir(parents=True)
     (in_assets(demo) / "of-an-earlier-bundle.tflite").write_bytes(b"old")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError):
         put_into_app(tmp_path / "nowhere", demo)
     assert contents(in_assets(demo)) == {"of-an-earlier-bundle.tflite": b"old"}
     put_into_app(tiny_bundle, demo)
-    assert contents(in_assets(demo)) == contents(tiny_bundle)
+    assert in_assets(demo).joinpath("labels.txt").read_bytes() == (tiny_bundle / "labels.txt").read_bytes()
+    assert [file.mode for file in open_bundle(in_assets(demo)).files] == ["stream"]
+    assert "of-an-earlier-bundle.tflite" not in contents(in_assets(demo))
     assert [path.name for path in in_assets(demo).parent.iterdir()] == ["bundle"], "nothing half-written stays"
 
 

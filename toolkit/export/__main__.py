@@ -59,7 +59,7 @@ def several(name: str, every: tuple[str, ...], default: tuple[str, ...], what: s
     "--android",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Put the bundle into this Android demo app too; `stream` alone in the pick's precision, if none is asked for.",
+    help="Put what this Android demo app runs into it too: `stream` alone, in the pick's precision if that is there.",
 )
 @click.option("--zip", "as_zip", is_flag=True, help="Write BUNDLE.zip too, which the app's file picker takes.")
 @json_option

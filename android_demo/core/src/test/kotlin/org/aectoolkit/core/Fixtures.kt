@@ -16,7 +16,7 @@ object Fixtures {
         val named = System.getProperty("aec.fixtures") ?: System.getenv("AEC_FIXTURES")
         val folder = File(checkNotNull(named) { "no fixtures: name their folder with -Daec.fixtures=DIR" })
         check(File(folder, "bundle").isDirectory) {
-            "$folder holds no fixtures. Make them: python tests/android/fixtures.py $folder"
+            "$folder holds no fixtures. Make them: make android"
         }
         folder
     }
