@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.costs.predict import predict_all, widths_of
-from toolkit.costs.tables import find_table
 from toolkit.search.front import Scored, pareto_front
-from toolkit.search.search import Answer, Question, look
+from toolkit.search.search import Answer, Question, look, table_of
 from toolkit.specs.certificate import Certificate
 from toolkit.specs.cost import CostTable
 from toolkit.specs.device import Budget, DeviceProfile, load_profile
@@ -47,6 +46,11 @@ class Asked:
         default = Asked()
         changed = {name: value for name, value in given.items() if value != getattr(default, name)}
         return "".join(f" --{name} {shlex.quote(str(value))}" for name, value in changed.items())
+
+    @property
+    def question(self) -> Question:
+        """What search is asked."""
+        return Question(**vars(self))
 
     @property
     def command(self) -> str:
@@ -115,17 +119,7 @@ def look_around(asked: Asked) -> Findings:
     """
     run = Run.open(asked.run)
     names, left_out = (asked.device_names, {}) if asked.device_names else _with_tables(asked, run.manifest)
-    answers = look(
-        Question(
-            device_names=names,
-            run=asked.run,
-            runtime=asked.runtime,
-            mode=asked.mode,
-            precision=asked.precision,
-            out=asked.out,
-            devices=asked.devices,
-        )
-    )
+    answers = look(replace(asked.question, device_names=names))
     known = {answer.pick.device: answer for answer in answers.each}
     devices = tuple(
         _answered(known[name], asked) if name in known else _unanswered(name, answers.infeasible[name], asked, run)
@@ -147,21 +141,13 @@ def look_around(asked: Asked) -> Findings:
     )
 
 
-def _table(name: str, asked: Asked, run: RunManifest) -> tuple[Path, CostTable]:
-    places = [asked.out, *([asked.devices] if asked.devices else []), DEVICES]
-    folders = [place / "tables" for place in places]
-    kind = f" --mode {asked.mode} --precision {asked.precision}"
-    options = replace(asked, mode=Asked.mode, precision=Asked.precision).options + kind
-    return find_table(name, asked.runtime, asked.mode, asked.precision, run, folders, options)
-
-
 def _with_tables(asked: Asked, run: RunManifest) -> tuple[tuple[str, ...], dict[str, str]]:
     """Names of the devices that have a table for the Run; the others, and what is the matter with them."""
     places = [DEVICES, *([asked.devices] if asked.devices else [])]
     names, left_out = [], {}
     for name in sorted({path.stem for place in places for path in place.glob("*.toml")}):
         try:
-            _table(name, asked, run)
+            table_of(asked.question, name, run)
         except UserError as error:
             left_out[name] = str(error)
         else:
@@ -181,7 +167,7 @@ def _answered(answer: Answer, asked: Asked) -> Device:
 def _unanswered(name: str, reason: str, asked: Asked, run: Run) -> Device:
     """A device whose budget no subnet keeps: all of them, outside."""
     profile, manifest = load_profile(name, asked.devices), run.manifest
-    path, table = _table(name, asked, manifest)
+    path, table = table_of(asked.question, name, manifest)
     subnets = [manifest.space.parse(text) for text in run.results]
     costs = predict_all(table, manifest.space, widths_of(subnets), manifest.front_end, len(manifest.labels))
     scored = tuple(

@@ -103,7 +103,7 @@ def look(question: Question, scorer: Scorer | None = None) -> Answers:
     _check(question)
     run = Run.open(question.run)
     scorer = scorer or RunScores(run)
-    tables = {name: _table(question, name, run.manifest) for name in question.device_names}
+    tables = {name: table_of(question, name, run.manifest) for name in question.device_names}
     subnets = pool(run, scorer, question.method, question.seed)
     answers, infeasible, problems = [], {}, []
     for name, (path, table) in tables.items():
@@ -142,7 +142,13 @@ def _check(question: Question) -> None:
         raise UserError("--max-core-share is the share of always-on listening: it needs --mode stream.")
 
 
-def _table(question: Question, device: str, run: RunManifest) -> tuple[Path, CostTable]:
+def table_of(question: Question, device: str, run: RunManifest) -> tuple[Path, CostTable]:
+    """A device's table and its file: the named one, or the best that lies in `out`, `devices` or the package.
+
+    Raises:
+        UserError: an unknown device, no table, a broken one.
+        MismatchError: it does not belong to the Run.
+    """
     load_profile(device, question.devices)  # a name that nobody knows is said before tables are looked for
     wanted = (device, question.runtime, question.mode, question.precision, run)
     if question.table is not None:
