@@ -111,10 +111,7 @@ def _search(
     from toolkit.search.picture import draw_answers
     from toolkit.search.search import Question, search
     from toolkit.specs.errors import InfeasibleError
-    from toolkit.targets import open_target
 
-    if measuring:
-        open_target(measuring.target, measuring.python)  # what is no target is said before anything is evaluated
     question = Question(bounds=bounds(options), **options)
     scorer = _scorer(question.run, question.clips, evaluation, progress)
     answers = search(question, scorer)

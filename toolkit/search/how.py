@@ -49,6 +49,7 @@ def how(options: dict[str, Any]) -> How | None:
 
     Raises:
         click.UsageError: one is there without another that it needs, or there are several devices.
+        UserError: what is named is no target; it is not reached yet.
     """
     wanted = options.pop("measure")
     named = {name: options.pop(name) for name in ("target", "agent", "benchmark_model", "python", "refine", "resume")}
@@ -61,4 +62,7 @@ def how(options: dict[str, Any]) -> How | None:
         raise click.UsageError("--measure needs --target: local for this machine, ssh://USER@HOST, adb://SERIAL.")
     if (found := len(options["device_names"])) > 1:
         raise click.UsageError(f"--measure is of one device, found {found}: measure each on its own target.")
+    from toolkit.targets import open_target
+
+    open_target(named["target"], named["python"])  # said before anything is evaluated
     return How(**named)
