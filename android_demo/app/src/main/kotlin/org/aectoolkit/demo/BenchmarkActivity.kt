@@ -35,7 +35,12 @@ class BenchmarkActivity : Activity() {
         // After a turn of the screen the same run goes on.
         @Suppress("DEPRECATION") // the framework has no other way
         val before = lastNonConfigurationInstance as? Thread
-        if (before == null) begin(intent) else running = before
+        running = before
+        if (before == null) {
+            begin(intent)
+        } else if (before.isAlive) {
+            say(R.string.benchmark_running)
+        }
     }
 
     override fun onNewIntent(intent: Intent) {
@@ -108,7 +113,9 @@ class BenchmarkActivity : Activity() {
         text: Int,
         vararg with: Any,
     ) {
-        need<TextView>(R.id.benchmark_status).text = getString(text, *with)
+        val status: TextView = need(R.id.benchmark_status)
+        status.text = getString(text, *with)
+        status.keepScreenOn = text == R.string.benchmark_running // in the background the system may freeze the app
     }
 
     private companion object {

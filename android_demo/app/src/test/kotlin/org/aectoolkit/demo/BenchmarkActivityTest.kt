@@ -3,6 +3,7 @@ package org.aectoolkit.demo
 import android.Manifest
 import android.content.ComponentName
 import android.content.Intent
+import android.view.View
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.jsonArray
@@ -58,6 +59,17 @@ class BenchmarkActivityTest {
     }
 
     @Test
+    fun `the screen stays on until the last line is there`() {
+        val model = File(bundle, "stream.int8.tflite").path
+        val intent = Intent().putExtra("model", model).putExtra("runs", 3).putExtra("every_ms", 300f)
+        val activity = Robolectric.buildActivity(BenchmarkActivity::class.java, intent).setup().get()
+        val status: View = activity.need(R.id.benchmark_status)
+        assertTrue(status.keepScreenOn)
+        until { !status.keepScreenOn }
+        assertTrue(ended(File(files, "benchmark/latest.jsonl")))
+    }
+
+    @Test
     fun `no other app may start it`() {
         val app = RuntimeEnvironment.getApplication()
         val name = ComponentName(app, BenchmarkActivity::class.java)
@@ -77,14 +89,18 @@ class BenchmarkActivityTest {
     ): List<JsonObject> {
         val into = File(files, "benchmark/$name.jsonl").apply { delete() }
         val controller = Robolectric.buildActivity(BenchmarkActivity::class.java, intent).setup()
+        until { ended(into) }
+        controller.pause().stop().destroy()
+        return into.readLines().map { Json.parseToJsonElement(it).jsonObject }
+    }
+
+    private fun until(reached: () -> Boolean) {
         val end = System.nanoTime() + PATIENCE_NANOS
-        while (!ended(into)) {
-            check(System.nanoTime() < end) { "no last line in $into" }
+        while (!reached()) {
+            check(System.nanoTime() < end) { "it did not come" }
             Thread.sleep(5)
             ShadowLooper.idleMainLooper()
         }
-        controller.pause().stop().destroy()
-        return into.readLines().map { Json.parseToJsonElement(it).jsonObject }
     }
 
     private fun ended(file: File): Boolean {
