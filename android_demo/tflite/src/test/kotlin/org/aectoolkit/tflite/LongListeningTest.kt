@@ -59,8 +59,10 @@ class LongListeningTest {
         assertEquals(10, heap.size)
         val later = heap.drop(1)
         assertTrue(later.max() - later.min() < 2 shl 20, "heap: $heap")
-        // The JVM gives memory back as it likes; what was least in either half tells what stays.
-        assertTrue(resident.drop(5).min() - resident.take(5).min() < 16 shl 20, "resident: $resident")
+        // The heap's size is fixed (pom.xml), and in the first minutes the JVM compiles. Half an hour lies between the
+        // two that are compared: one log-mel picture lost at each decision would be 46 MB.
+        val grown = resident.takeLast(3).min() - resident.subList(2, 5).min()
+        assertTrue(grown < 8 shl 20, "resident: $resident")
     }
 
     private fun residentBytes(): Long =
