@@ -155,12 +155,12 @@ def test_a_fresh_clone_searches_with_a_devices_name_alone(
         monkeypatch.chdir(tmp_path / device)
         done = CliRunner().invoke(search_verb, ["--device", device, "--json"])
         assert done.exit_code == 0, done.output
-        answer = json.loads(done.stdout)
+        (answer,) = json.loads(done.stdout)["answers"]
         assert Path(answer["path"]).is_file()
-        assert answer["answers"][0]["pick"]["run_hash"] == run.hash
+        assert answer["pick"]["run_hash"] == run.hash
         assert 0 < answer["inside_budget"] < answer["subnets"] == 128
         assert (DEVICES / "tables") in Path(answer["table"]["path"]).parents
-        picked[device] = answer["answers"][0]["pick"]["subnet"]
+        picked[device] = answer["pick"]["subnet"]
     assert set(picked.values()) != {run.manifest.space.largest.id}
 
 
