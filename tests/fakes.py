@@ -12,12 +12,29 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from toolkit.specs.cost import Environment
 from toolkit.specs.files import sha256
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.run import NORMS, SUBNETS, WEIGHTS, LabelDecision, RunManifest, SubnetResult, write_results
 from toolkit.specs.space import SearchSpace
 
+ENVIRONMENT = Environment(
+    machine="aarch64",
+    cpu="board",
+    system="Linux",
+    python="3.9.2",
+    runtime="tflite",
+    runtime_version="2.14.0",
+    threads=2,
+    core_mask="0xc",
+    governor="performance",
+    clock_mhz=1500.0,
+    temperature_c=41.0,
+    load_average=0.0,
+    started_utc="2026-01-01T00:00:00Z",
+)
+"""Of a board that is none."""
 LABELS = ("Bell", "Cough", "Dog", "Rain")
 
 

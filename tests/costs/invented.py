@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolkit.specs.cost import CostKey, CostRow, CostTable, Environment, Kind, Measurement
+from tests import fakes
+from toolkit.specs.cost import CostKey, CostRow, CostTable, Kind, Measurement
 from toolkit.specs.layer import Layer, Mode
 from toolkit.specs.run import Run
 from toolkit.specs.runtime import Precision
 
-ENVIRONMENT = Environment(
-    machine="none",
-    cpu="none",
-    system="none",
-    python="3.11",
-    runtime="tflite",
-    runtime_version="1",
-    threads=1,
-    core_mask="0x1",
-    governor=None,
-    clock_mhz=None,
-    temperature_c=None,
-    load_average=None,
-    started_utc="2026-01-01T00:00:00+00:00",
+ENVIRONMENT = fakes.ENVIRONMENT.model_copy(
+    update={"cpu": "none", "runtime_version": "1", "threads": 1, "core_mask": "0x1"}
 )
 
 

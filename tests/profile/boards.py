@@ -7,24 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from toolkit.specs.cost import Environment
+from tests.fakes import ENVIRONMENT
 from toolkit.targets import Condition, Peak, Start, Visit
 
-ENVIRONMENT = Environment(
-    machine="aarch64",
-    cpu="board",
-    system="Linux",
-    python="3.9.2",
-    runtime="tflite",
-    runtime_version="2.14.0",
-    threads=2,
-    core_mask="0xc",
-    governor="performance",
-    clock_mhz=1500.0,
-    temperature_c=41.0,
-    load_average=0.0,
-    started_utc="2026-01-01T00:00:00Z",
-)
 Answer = Callable[[dict[str, str], list[str]], Iterator[Start | Visit | Peak]]
 """From a plan's settings, the file for the peak among them, and the files to visit to what the agent says."""
 

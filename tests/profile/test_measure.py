@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.profile.boards import ENVIRONMENT, Answer, Board, peak, start, visit
+from tests.fakes import ENVIRONMENT
+from tests.profile.boards import Answer, Board, peak, start, visit
 from toolkit.profile.journal import Journal
 from toolkit.profile.measure import COOL_DOWN_SECONDS, Effort, Session
 from toolkit.specs.cost import Measurement

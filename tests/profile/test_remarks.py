@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.profile.boards import ENVIRONMENT, start
+from tests.fakes import ENVIRONMENT
+from tests.profile.boards import start
 from toolkit.profile.journal import Journal
 from toolkit.profile.remarks import remarks
 from toolkit.specs.cost import Measurement

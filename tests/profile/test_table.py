@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.profile.boards import ENVIRONMENT
+from tests.fakes import ENVIRONMENT
 from toolkit.costs.predict import predict
 from toolkit.profile.counts import file_bytes
 from toolkit.profile.grid import choose_grid

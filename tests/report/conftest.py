@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.costs.invented import ENVIRONMENT, invented_row, invented_table, save_table, write_profile
 from tests.fakes import fake_run
+from tests.search.conftest import Place
 from toolkit.search.search import Question, look
 from toolkit.specs.certificate import Certificate, FileCertificate, LabelledScore
 from toolkit.specs.cost import CostTable, Measurement
@@ -17,20 +17,6 @@ from toolkit.specs.run import Run
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 MEASURED, MODELLED, TIGHT = "lab", "board", "tight"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Folders that a report reads."""
-
-    run: Path
-    devices: Path
-    out: Path
-
-    @property
-    def arguments(self) -> list[str]:
-        """Options that point the verb at these folders."""
-        return ["--run", str(self.run), "--devices", str(self.devices), "--out", str(self.out)]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from tests.report.conftest import MEASURED, MODELLED, TIGHT, Place
+from tests.report.conftest import MEASURED, MODELLED, TIGHT
+from tests.search.conftest import Place
 from toolkit.report.findings import Asked, Findings, look_around
 from toolkit.report.page import write_page
 

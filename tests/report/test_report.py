@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.costs.invented import invented_row, invented_table, save_table, write_profile
-from tests.report.conftest import HOSTILE, MEASURED, MODELLED, TIGHT, Place
+from tests.report.conftest import HOSTILE, MEASURED, MODELLED, TIGHT
+from tests.search.conftest import Place
 from toolkit.report.__main__ import main
 from toolkit.report.chart import MARKERS, chart_json
 from toolkit.report.findings import Asked, Findings, look_around

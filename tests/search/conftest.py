@@ -14,7 +14,7 @@ from toolkit.specs.run import Run
 
 @dataclass(frozen=True)
 class Place:
-    """Folders that a search reads and writes."""
+    """Folders that a search reads and writes, and a report reads."""
 
     run: Path
     devices: Path

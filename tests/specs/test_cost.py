@@ -11,28 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from toolkit.specs.cost import CostKey, CostRow, CostTable, Environment, Measurement
+from tests.fakes import ENVIRONMENT
+from toolkit.specs.cost import CostKey, CostRow, CostTable, Measurement
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.space import preset_space
 
 SPACE = preset_space("ew-ed-22x", 8)
 LAYERS = SPACE.all_layers(FrontEndSpec(), 4, "stream")
-ENVIRONMENT = Environment(
-    machine="aarch64",
-    cpu="board",
-    system="Linux",
-    python="3.9.2",
-    runtime="tflite",
-    runtime_version="2.14.0",
-    threads=1,
-    core_mask="0x8",
-    governor=None,
-    clock_mhz=1500.0,
-    temperature_c=None,
-    load_average=0.25,
-    started_utc="2026-01-01T00:00:00Z",
-)
 microseconds = st.floats(0.001, 1e7)
 measurements = st.builds(
     Measurement,
