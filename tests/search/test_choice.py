@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.search.toys import Toys, problem_of, toys
 from toolkit.costs.bounds import excesses, merge
-from toolkit.search.choice import Choice, choose
+from toolkit.search.choice import Choice, choose, with_costs
 from toolkit.search.methods import Method, scored
 from toolkit.specs.device import Budget
 from toolkit.specs.errors import InfeasibleError
@@ -20,7 +20,7 @@ from toolkit.specs.space import Subnet
 def search(toy: Toys, budget: Budget, method: Method = "exhaustive", count: int | None = None) -> Choice:
     """The choice among toys."""
     problem = problem_of(toy, budget)
-    return choose(problem, scored(problem, method, count, 0))
+    return choose(problem, with_costs(problem, scored(problem, method, count, 0)))
 
 
 @given(toy=toys, limit=st.integers(1, 50), params=st.integers(1, 50))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from toolkit.costs.predict import Costs, Numbers
@@ -116,6 +117,12 @@ def latency_limit_ms(budget: Budget, cost: PredictedCost) -> float | None:
     if budget.max_core_share and cost.core_share:
         limits.append(budget.max_core_share / cost.core_share.value * cost.latency_ms.value)
     return min((limit for limit in limits if limit), default=None)
+
+
+def keeps(costs: Costs, budget: Budget) -> NDArray[np.bool_]:
+    """Which candidates break no bound [N]."""
+    kept: NDArray[np.bool_] = (shares(costs, budget) == 0).all(axis=1)
+    return kept
 
 
 def shares(costs: Costs, budget: Budget) -> Numbers:

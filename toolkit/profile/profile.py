@@ -22,7 +22,7 @@ from toolkit.profile.pack import ensure_pack
 from toolkit.profile.remarks import remarks
 from toolkit.profile.table import Found, make_table
 from toolkit.specs.cost import CostTable
-from toolkit.specs.device import DeviceProfile, load_profile
+from toolkit.specs.device import DeviceProfile, cores_in, load_profile
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
@@ -188,9 +188,7 @@ def _cores(device: DeviceProfile, threads: int) -> tuple[int, ...]:
     """Cores of the listening cluster where the profile knows them; else the agent chooses."""
     if not device.clusters:
         return ()
-    mask = int(device.cluster.mask, 16)
-    cores = [index for index in range(mask.bit_length()) if mask >> index & 1]
-    return tuple(cores[-threads:])
+    return cores_in(device.cluster.mask)[-threads:]
 
 
 def check_machine(device: DeviceProfile, machine: str) -> None:

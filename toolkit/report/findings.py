@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from toolkit.costs.predict import predict_all, widths_of
+from toolkit.search.choice import with_costs
 from toolkit.search.front import Scored, pareto_front
-from toolkit.search.search import Answer, Question, look, table_of
+from toolkit.search.scores import RunScores
+from toolkit.search.search import Answer, Question, look, problem_of, table_of
 from toolkit.specs.certificate import Certificate
 from toolkit.specs.cost import CostTable
 from toolkit.specs.device import Budget, DeviceProfile, load_profile
@@ -166,16 +167,11 @@ def _answered(answer: Answer, asked: Asked) -> Device:
 
 def _unanswered(name: str, reason: str, asked: Asked, run: Run) -> Device:
     """A device whose budget no subnet keeps: all of them, outside."""
-    profile, manifest = load_profile(name, asked.devices), run.manifest
-    path, table = table_of(asked.question, name, manifest)
-    subnets = [manifest.space.parse(text) for text in run.results]
-    costs = predict_all(table, manifest.space, widths_of(subnets), manifest.front_end, len(manifest.labels))
-    scored = tuple(
-        Scored(subnet, run.result(subnet).mean_average_precision, costs[at], is_inside=False)
-        for at, subnet in enumerate(subnets)
-    )
-    budget = profile.budget if asked.mode == "stream" else profile.budget.model_copy(update={"max_core_share": None})
-    return Device(profile, table, path, budget, scored, pareto_front(scored), None, reason)
+    path, table = table_of(asked.question, name, run.manifest)
+    subnets = [run.manifest.space.parse(text) for text in run.results]
+    problem = problem_of(asked.question, name, run.manifest, table, subnets, RunScores(run))
+    scored, profile = with_costs(problem, problem.score(subnets)), load_profile(name, asked.devices)
+    return Device(profile, table, path, problem.budget, scored, pareto_front(scored), None, reason)
 
 
 def _as_json(device: Device) -> dict[str, Any]:

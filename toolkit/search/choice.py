@@ -6,13 +6,14 @@ Proved by tests/search/test_choice.py.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.costs.bounds import Excess, excesses
+from toolkit.costs.bounds import Excess, excesses, keeps
 from toolkit.search.front import Scored, best, pareto_front
-from toolkit.search.methods import Problem, Scores
+from toolkit.search.methods import Problem
 from toolkit.specs.errors import InfeasibleError
 from toolkit.specs.space import Subnet
 
@@ -30,28 +31,27 @@ class Choice:
     """The smallest subnet above the chosen one that breaks a bound, and what it breaks."""
 
 
-def choose(problem: Problem, scores: Scores) -> Choice:
-    """The best-scoring subnet inside the budget; of equals the quicker one.
+def choose(problem: Problem, every: Sequence[Scored]) -> Choice:
+    """The best-scoring subnet inside the budget among all that were scored; of equals the quicker one.
 
     Raises:
         InfeasibleError: nothing is inside; the message names the closest subnet and what to relax.
     """
-    if not scores:
-        raise InfeasibleError(_closest(problem))
-    every = with_costs(problem, scores)
     compared = [each for each in every if each.is_inside]
     if not (chosen := best(compared)):
         raise InfeasibleError(_closest(problem))
     inside = max(len(problem.inside), len(compared))
-    return Choice(chosen, inside, every, pareto_front(every), _larger(problem, chosen))
+    return Choice(chosen, inside, tuple(every), pareto_front(every), _larger(problem, chosen))
 
 
-def with_costs(problem: Problem, scores: Scores) -> tuple[Scored, ...]:
+def with_costs(problem: Problem, scores: Mapping[Subnet, float]) -> tuple[Scored, ...]:
     """What was scored, with what it costs."""
+    if not scores:
+        return ()
     costs = problem.cost(list(scores))
+    inside = keeps(costs, problem.budget)
     return tuple(
-        Scored(subnet, score, costs[at], not excesses(costs[at], problem.budget))
-        for at, (subnet, score) in enumerate(scores.items())
+        Scored(subnet, score, costs[at], bool(inside[at])) for at, (subnet, score) in enumerate(scores.items())
     )
 
 

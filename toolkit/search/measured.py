@@ -24,7 +24,7 @@ from toolkit.search.search import Answer
 from toolkit.search.suspects import suspects
 from toolkit.specs.bundle import BundleManifest, open_bundle
 from toolkit.specs.cost import CostKey, CostTable, Environment, Measurement
-from toolkit.specs.device import DeviceProfile
+from toolkit.specs.device import DeviceProfile, cores_in
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import sha256
 from toolkit.specs.measured import Comparison, Measured
@@ -82,8 +82,7 @@ def open_bench(how: How, device: DeviceProfile, table: CostTable, report: Report
 
 def cores_of(table: CostTable) -> tuple[int, ...]:
     """The cores that a table is valid for; a modelled one names a cluster, of which a profile takes the last ones."""
-    mask = int(table.key.core_mask, 16)
-    cores = tuple(index for index in range(mask.bit_length()) if mask >> index & 1)
+    cores = cores_in(table.key.core_mask)
     return cores[-table.key.threads :] if table.kinds == ("modelled",) else cores
 
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import numpy as np
-
 from toolkit.costs.bounds import shares
 from toolkit.costs.predict import Costs, Numbers
 from toolkit.search.genes import Genome
@@ -63,7 +61,7 @@ class Problem:
     @property
     def inside(self) -> list[Subnet]:
         """Those of `subnets` that keep all bounds."""
-        return [self.subnets[int(at)] for at in np.flatnonzero(~self.shares.any(axis=1))]
+        return [subnet for subnet, share in zip(self.subnets, self.shares, strict=True) if not share.any()]
 
 
 def scored(problem: Problem, method: Method, count: int | None, seed: int) -> Scores:

@@ -6,21 +6,22 @@ Proved by tests/search/test_search.py.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
-from toolkit.costs.bounds import excesses, merge
+import numpy as np
+
+from toolkit.costs.bounds import keeps, merge
 from toolkit.costs.predict import Costs, predict_all, widths_of
 from toolkit.costs.tables import find_table, load_table
 from toolkit.search.choice import Choice, choose, with_costs
 from toolkit.search.front import Scored, best, pareto_front
-from toolkit.search.methods import Method, Problem, Scores, scored
+from toolkit.search.methods import Method, Problem, scored
 from toolkit.search.scores import RunScores, Scorer, pool
 from toolkit.specs.cost import CostTable
-from toolkit.specs.device import Budget, load_profile
+from toolkit.specs.device import load_profile
 from toolkit.specs.errors import InfeasibleError, UserError
 from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick, pick_path
@@ -107,16 +108,15 @@ def look(question: Question, scorer: Scorer | None = None) -> Answers:
     subnets = pool(run, scorer, question.method, question.seed)
     answers, infeasible, problems = [], {}, []
     for name, (path, table) in tables.items():
-        budget = _budget(question, load_profile(name, question.devices).budget)
-        problem = Problem(run.manifest.space, subnets, _costs(table, run.manifest), scorer.scores, budget)
+        problem = problem_of(question, name, run.manifest, table, subnets, scorer)
         problems.append(problem)
         try:
-            found = scored(problem, question.method, question.candidates, question.seed)
+            found = with_costs(problem, scored(problem, question.method, question.candidates, question.seed))
             choice = choose(problem, found if question.clips is None else _finals(problem, found, scorer))
         except InfeasibleError as error:
             infeasible[name] = str(error)
             continue
-        candidates = sum(each.is_inside for each in with_costs(problem, found))
+        candidates = sum(each.is_inside for each in found)
         pick = _pick(question, name, run, table, problem, choice, candidates)
         answers.append(Answer(pick, pick_path(pick, question.out), table, path, problem, choice))
     everyone = _for_all(answers, problems)
@@ -124,12 +124,10 @@ def look(question: Question, scorer: Scorer | None = None) -> Answers:
     return Answers(tuple(answers), infeasible, everyone)
 
 
-def _finals(problem: Problem, found: Scores, scorer: Scorer) -> Scores:
-    """The scores on all recordings of what a method found good on a part of them: the front inside the budget."""
-    if not found:
-        return found
-    inside = [each for each in with_costs(problem, found) if each.is_inside]
-    return dict(scorer.finals([each.subnet for each in pareto_front(inside)]))
+def _finals(problem: Problem, found: Sequence[Scored], scorer: Scorer) -> tuple[Scored, ...]:
+    """What a method found good on a part of the recordings, scored on all of them: the front inside the budget."""
+    front = pareto_front([each for each in found if each.is_inside])
+    return with_costs(problem, scorer.finals([each.subnet for each in front]) if front else {})
 
 
 def _check(question: Question) -> None:
@@ -160,14 +158,22 @@ def table_of(question: Question, device: str, run: RunManifest) -> tuple[Path, C
     return find_table(*wanted, [place / "tables" for place in places], options)
 
 
-def _budget(question: Question, default: Budget) -> Budget:
-    budget = merge(default, question.bounds)
-    return budget if question.mode == "stream" else budget.model_copy(update={"max_core_share": None})
+def problem_of(
+    question: Question, device: str, run: RunManifest, table: CostTable, subnets: Sequence[Subnet], scorer: Scorer
+) -> Problem:
+    """What is searched on a device: the subnets at the costs of its table, inside its budget and the question's bounds.
 
+    Raises:
+        UserError: an unknown device, or a contradictory budget.
+    """
+    budget = merge(load_profile(device, question.devices).budget, question.bounds)
+    if question.mode != "stream":
+        budget = budget.model_copy(update={"max_core_share": None})
 
-def _costs(table: CostTable, run: RunManifest) -> Callable[[Sequence[Subnet]], Costs]:
-    known = partial(predict_all, table, run.space, front_end=run.front_end, label_count=len(run.labels))
-    return lambda subnets: known(widths=widths_of(subnets))
+    def cost(some: Sequence[Subnet]) -> Costs:
+        return predict_all(table, run.space, widths_of(some), run.front_end, len(run.labels))
+
+    return Problem(run.space, subnets, cost, scorer.scores, budget)
 
 
 def _pick(
@@ -197,10 +203,5 @@ def _for_all(answers: Sequence[Answer], problems: Sequence[Problem]) -> Scored |
     if len(problems) < 2 or not answers:
         return None
     every = {each.subnet: each for answer in reversed(answers) for each in answer.choice.scored}
-    subnets = list(every)
-    holds = [True] * len(subnets)
-    for problem in problems:
-        costs = problem.cost(subnets)
-        holds = [held and not excesses(costs[at], problem.budget) for at, held in enumerate(holds)]
-    inside = [every[subnet] for subnet, held in zip(subnets, holds, strict=True) if held]
-    return best(inside)
+    held = np.all([keeps(problem.cost(list(every)), problem.budget) for problem in problems], axis=0)
+    return best([each for each, holds in zip(every.values(), held, strict=True) if holds])

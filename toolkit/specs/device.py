@@ -49,6 +49,12 @@ class Budget(Part):
         return self
 
 
+def cores_in(mask: str) -> tuple[int, ...]:
+    """Numbers of the cores in an affinity mask: 4 and 5 of `0x30`."""
+    bits = int(mask, 16)
+    return tuple(number for number in range(bits.bit_length()) if bits >> number & 1)
+
+
 class CoreCluster(Part):
     """Cores of one kind; `mask` is the affinity mask of all of them, caches are given where a source is known."""
 
