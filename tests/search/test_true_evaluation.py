@@ -105,6 +105,16 @@ def test_without_recordings_a_search_is_among_what_the_run_knows(place: Path) ->
     assert answer["pick"]["subnet"] in Run.open(place / "run").results
 
 
+def test_other_recordings_are_refused_before_anything_is_evaluated(place: Path, tmp_path: Path) -> None:
+    """A pick could not be completed on sounds that the Run was not trained on, which is said at once."""
+    kept = known(place)
+    sounds = write_sounds(tmp_path / "sounds", {"Alarm": (3, 1), "Siren": (3, 1), "Dog": (3, 1)})
+    done = search(place, "--method", "random", "--seed", "77", "--data", str(sounds))
+    assert done.exit_code == 2, done.output
+    assert "was trained on" in done.stderr
+    assert known(place) == kept
+
+
 def search_in_process(folder: str, out: str) -> None:
     """What each of two processes does."""
     done = search(

@@ -43,11 +43,7 @@ def complete(run: Run, examples: Examples, frames: Tensor, subnets: Sequence[Sub
         MismatchError: the data are not those of the training.
         UserError: the Run's folder cannot be written.
     """
-    if (found := examples.data_hash) != (expected := run.manifest.data_hash):
-        raise MismatchError(
-            f"the data have hash {found}, Run {run.manifest.name} was trained on {expected}: statistics and thresholds "
-            "would be of other sounds than its own. Name the recordings that it was trained on with --data."
-        )
+    check_trained_on(run, examples)
     with _writable_and_alone(run.folder):
         run = Run.open(run.folder)
         missing = [subnet for subnet in dict.fromkeys(subnets) if subnet.id not in run.results]
@@ -60,6 +56,15 @@ def complete(run: Run, examples: Examples, frames: Tensor, subnets: Sequence[Sub
         paths = {step.path for result in results for step in steps(Subnet.parse(result.subnet))}
         save_moments(run.folder / SEARCHED_NORMS, {path: norms.at(path) for path in sorted(paths)})
         write_searched(run, results)
+
+
+def check_trained_on(run: Run, examples: Examples) -> None:
+    """Raise MismatchError unless the data are those of the Run's training."""
+    if (found := examples.data_hash) != (expected := run.manifest.data_hash):
+        raise MismatchError(
+            f"the data have hash {found}, Run {run.manifest.name} was trained on {expected}: statistics and thresholds "
+            "would be of other sounds than its own. Name the recordings that it was trained on with --data."
+        )
 
 
 def _results(

@@ -95,9 +95,13 @@ class TrueScores:
     def _all(self) -> Evaluator:
         """Reads the recordings, which takes a while: nothing else may be wrong by then."""
         from toolkit.audio.dataset import data_root, load_dataset
+        from toolkit.evaluate.complete import check_trained_on
         from toolkit.evaluate.evaluator import Evaluator
 
-        return Evaluator(self._run, load_dataset(data_root(self._data)), None, self._fabric, self._on_progress)
+        dataset = load_dataset(data_root(self._data))
+        evaluator = Evaluator(self._run, dataset, None, self._fabric, self._on_progress)
+        check_trained_on(self._run, evaluator.examples)  # `complete` refuses other data, after all evaluations
+        return evaluator
 
     @cached_property
     def _some(self) -> Evaluator:
