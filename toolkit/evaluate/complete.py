@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,13 +29,19 @@ from toolkit.train.examples import Examples, Progress
 from toolkit.train.streams import plan_streams
 
 
-def complete(run: Run, examples: Examples, frames: Tensor, subnets: Sequence[Subnet], on_progress: Progress) -> None:
+def complete(
+    run: Run,
+    examples: Examples,
+    draw_frames: Callable[[], Tensor],
+    subnets: Sequence[Subnet],
+    on_progress: Progress,
+) -> None:
     """Write what the Run does not know of some subnets.
 
     Args:
         run: is opened anew to see it.
         examples: those that it was trained on.
-        frames: its calibration crops [B, 1, T, F].
+        draw_frames: gives its calibration crops [B, 1, T, F]; not called where nothing is missing.
         subnets: of its space; what it knows of one is left as it is.
         on_progress: told what is done.
 
@@ -49,6 +55,7 @@ def complete(run: Run, examples: Examples, frames: Tensor, subnets: Sequence[Sub
         missing = [subnet for subnet in dict.fromkeys(subnets) if subnet.id not in run.results]
         if not missing:
             return
+        frames = draw_frames()
         net, stored = load_weights(run)
         norms = StoredNorms({**stored.moments, **recalibrate(net, frames, missing).moments})
         results = _results(run, net, norms, examples, frames, missing, on_progress)

@@ -151,7 +151,7 @@ class Evaluator:
         """
         for subnet in subnets:
             self.run.manifest.space.parse(subnet.id)
-        of_first(self._fabric, complete, self.run, self.examples, self.frames, subnets, self._tell)
+        of_first(self._fabric, complete, self.run, self.examples, lambda: self.frames, subnets, self._tell)
         self.run = of_first(self._fabric, Run.open, self.run.folder)
         return {subnet: self.run.result(subnet) for subnet in subnets}
 
