@@ -1,7 +1,7 @@
 """What teachers say of one clip: a TFLite file, a Python function or a table gives probabilities of its classes.
 
 Neither the classes' meaning for our labels nor any cache: that is `teachers` and `teacher_cache`.
-Axis letters: S samples, C classes, N clips, W windows. Proved by tests/train/test_teachers.py.
+Axis letters: S samples, C classes, N clips, W windows. Proved by tests/train/test_teacher_files.py.
 """
 
 from __future__ import annotations
