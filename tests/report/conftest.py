@@ -39,8 +39,8 @@ def full_place(place: Place) -> Place:
 
 @pytest.fixture(scope="session")
 def shown_place(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Place:
-    """As `full_place`, not to be changed."""
-    return fill(make_place(tmp_path_factory.mktemp("shown"), run_folder))
+    """As `full_place`, not to be changed, under a path longer than a phone's screen is wide."""
+    return fill(make_place(tmp_path_factory.mktemp("a" * 80), run_folder))
 
 
 def make_place(folder: Path, run_folder: Path) -> Place:

@@ -16,7 +16,7 @@ from toolkit.report.findings import Asked, Findings, look_around
 from toolkit.report.page import write_page
 
 pytestmark = pytest.mark.system
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 740}
 
 
 @pytest.fixture(scope="module")
