@@ -63,7 +63,7 @@ def test_a_least_count_is_broken_from_below() -> None:
     figure = Figure(value=1.0, kind="modelled")
     cost = PredictedCost(latency_ms=figure, core_share=None, memory_mb=figure, file_mb=figure, params=500_000, macs=1)
     (excess,) = excesses(cost, Budget(min_params=1_000_000))
-    assert str(excess) == "parameters 0.50M < 1.00M"
+    assert str(excess) == "parameters 0.5M < 1M"
 
 
 def test_options_replace_the_default_one_by_one() -> None:

@@ -69,6 +69,16 @@ def test_an_infeasible_budget_exits_3(place: Place) -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_what_an_infeasible_answer_advises_fits(place: Place) -> None:
+    """The options it names, added to those typed before, give an answer; `--params` does not stand in their way."""
+    typed = ("--params", "5M", "--tolerance", "0.1M", "--max-core-share", "0.0001")
+    refused = run_verb("--device", "board", *place.arguments, *typed)
+    assert refused.exit_code == 3
+    advised = refused.stderr.partition("It fits with ")[2].split()
+    assert {"--min-params", "--max-core-share"} <= set(advised)
+    assert run_verb("--device", "board", *place.arguments, *typed, *advised).exit_code == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -81,7 +91,7 @@ def test_an_infeasible_budget_exits_3(place: Place) -> None:
         ("--max-params", "nan"),
         ("--max-params", "1.8"),
         ("--params", "50k", "--tolerance", "50k"),
-        ("--params", "50k", "--max-params", "60k"),
+        ("--params", "50k", "--max-params", "40k"),
         ("--tolerance", "10k"),
         ("--params", "nan", "--tolerance", "10k"),
         ("--max-params", "1", "--min-params", "2"),

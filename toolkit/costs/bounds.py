@@ -69,7 +69,7 @@ def _megabytes(value: float) -> str:
 
 
 def _millions(value: float) -> str:
-    return f"{value / 1e6:.2f}M"
+    return f"{value / 1e6:.4g}M"
 
 
 BOUNDS = (

@@ -43,20 +43,22 @@ def count(text: str) -> int:
 
 
 def bounds(options: dict[str, Any]) -> dict[str, float]:
-    """Takes the bounds out of the options, by the names of `Budget`'s fields; `--params` and `--tolerance` are two.
+    """Takes the bounds out of the options, by the names of `Budget`'s fields.
+
+    `--params` and `--tolerance` are two of them, which `--min-params` and `--max-params` replace one by one: these are
+    what an infeasible answer advises.
 
     Raises:
         click.UsageError: they contradict each other.
     """
     asked = {name: options.pop(name) for name in list(options) if name.startswith(("max_", "min_"))}
+    asked = {name: value for name, value in asked.items() if value is not None}
     params, tolerance = options.pop("params"), options.pop("tolerance")
     if params is None and tolerance is not None:
         raise click.UsageError("--tolerance is around --params N: give both.")
     if params is not None:
-        if asked["max_params"] or asked["min_params"]:
-            raise click.UsageError("--params stands for --min-params and --max-params: give it or them.")
         tolerance = tolerance or 0
         if tolerance >= params:
             raise click.UsageError(f"--tolerance {tolerance} reaches below zero from --params {params}.")
-        asked |= {"min_params": params - tolerance, "max_params": params + tolerance}
-    return {name: value for name, value in asked.items() if value is not None}
+        asked = {"min_params": params - tolerance, "max_params": params + tolerance} | asked
+    return asked
