@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolkit.profile.context import ALONE, WHOLES, find_context, whole_subnets
+from toolkit.profile.context import ALONE, WHOLES, Context, find_context, whole_subnets
 from toolkit.profile.counts import activation_bytes
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Layer
@@ -74,3 +74,22 @@ def test_two_networks_tell_the_scale_alone() -> None:
     context = find_context(noisy, {subnet: layers_of(subnet) for subnet in ends}, ALONE_US, MOVED)
     assert context.us_per_mb == 0
     assert 1.1 <= context.scale <= 1.3
+
+
+@settings(max_examples=50)
+@given(noise=st.lists(st.floats(0.2, 5), min_size=WHOLES, max_size=WHOLES))
+def test_noise_is_not_taken_for_a_cost_of_bytes(noise: list[float]) -> None:
+    """However wrong the networks' times, they are predicted no worse than by a scale alone."""
+    taught = whole_subnets(SPACE)
+    layers = {subnet: layers_of(subnet) for subnet in taught}
+    wholes = {s: sum(ALONE_US[each] for each in layers[s]) * factor for s, factor in zip(taught, noise, strict=True)}
+
+    def squares(found: Context) -> float:
+        sums = {s: sum(found.latency_us(ALONE_US[each], MOVED[each]) for each in layers[s]) for s in taught}
+        return sum((sums[s] / wholes[s] - 1) ** 2 for s in taught)
+
+    inverse = [1 / factor for factor in noise]
+    best_scale = sum(inverse) / sum(each**2 for each in inverse)
+    assert (
+        squares(find_context(wholes, layers, ALONE_US, MOVED)) <= squares(Context(best_scale, 0.0)) + 0.02**2 * 4**2
+    )  # the prior

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.specs.layer import Layer
 from toolkit.specs.space import SearchSpace, Subnet
@@ -68,7 +69,8 @@ def find_context(
     """From whole networks' microseconds, a call's own time left out, and what their layers take alone.
 
     Where there are no networks, layers cost what they cost alone. A network that takes no longer than a call tells
-    nothing.
+    nothing. Where noise fits a cost of bytes that takes layers below nothing, so that the networks themselves come out
+    wrong, the scale alone is told.
     """
     telling = {subnet: whole_us for subnet, whole_us in networks.items() if whole_us > 0}
     if not telling:
@@ -79,12 +81,25 @@ def find_context(
         sum_mb = sum(activation_bytes[layer] for layer in layers[subnet]) / 1e6
         rows.append((sum_us / whole_us, sum_mb / whole_us))
     shares = np.array(rows)
+
+    def squares(context: Context) -> float:
+        """Of the networks' relative errors, with the context as it is used: no layer costs less than nothing."""
+        return sum(
+            (sum(context.latency_us(alone_us[each], activation_bytes[each]) for each in layers[subnet]) / whole_us - 1)
+            ** 2
+            for subnet, whole_us in telling.items()
+        )
+
+    scale_alone = _fit(shares * (1.0, 0.0))
+    return scale_alone if len(rows) < _FEW else min(_fit(shares), scale_alone, key=squares)
+
+
+def _fit(shares: NDArray[np.float64]) -> Context:
+    """From networks' sums of both kinds as shares of their time [networks, 2]; a column of zeros is left out."""
     # In units in which both numbers are of the size of one, so that the prior means the same for both.
-    typical_us = shares[:, 0].mean() / shares[:, 1].mean()
-    system = np.stack((shares[:, 0], typical_us * shares[:, 1]), axis=1)
-    if len(rows) < _FEW:
-        system[:, 1] = 0.0
+    typical_us = shares[:, 0].mean() / (shares[:, 1].mean() or 1.0)
     prior = _PRIOR * np.eye(2)
-    wanted = np.concatenate((np.ones(len(rows)), prior @ np.array((1.0, 0.0))))
-    (scale, weight), *_ = np.linalg.lstsq(np.concatenate((system, prior)), wanted, rcond=None)
+    system = np.concatenate((shares * (1.0, typical_us), prior))
+    wanted = np.concatenate((np.ones(len(shares)), prior @ np.array((1.0, 0.0))))
+    (scale, weight), *_ = np.linalg.lstsq(system, wanted, rcond=None)
     return Context(float(scale), float(weight * typical_us))
