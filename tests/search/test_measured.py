@@ -8,6 +8,7 @@ import pytest
 
 from tests.costs.invented import invented_table, save_table
 from tests.search.conftest import Place
+from tests.search.measuring import MODEL, write_bundles
 from toolkit.search.measured import NO_PEAK, compare_memory, cores_of, exported
 from toolkit.search.search import Question, search
 from toolkit.specs.bundle import MANIFEST, BundleManifest, open_bundle
@@ -67,7 +68,9 @@ def test_cores_are_those_of_the_table(place: Place, kind: str, mask: str, thread
 
 
 @pytest.mark.xdist_group("bundle")
-def test_a_bundle_is_made_once(calibrated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_is_made_once_and_in_a_place_of_its_own(
+    calibrated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Exported where none lies, taken as it is where one does, made again where it is of another Run."""
     run = Run.open(calibrated_run)
     save_table(invented_table(run, device="host", precision="fp32"), tmp_path / "tables")
@@ -80,10 +83,12 @@ def test_a_bundle_is_made_once(calibrated_run: Path, tmp_path: Path, monkeypatch
         return model, model.stat().st_mtime_ns
 
     model, first_ns = made()
-    assert model == tmp_path / "bundles" / f"host-{run.manifest.space.smallest.id}" / "stream.fp32.tflite"
+    name = f"host-tflite-fp32-stream-{run.manifest.space.smallest.id}"
+    assert model == tmp_path / "measured" / "bundles" / name / "stream.fp32.tflite"
     bundle = open_bundle(model.parent)
     assert (bundle.pick, len(bundle.files)) == (answer.pick, 1)
     assert made() == (model, first_ns)
+    assert not (tmp_path / "bundles").exists()
     bundle.model_copy(update={"run_hash": "another"}).save(model.parent / MANIFEST)
     again: list[Path] = []
 
@@ -94,3 +99,34 @@ def test_a_bundle_is_made_once(calibrated_run: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr("toolkit.export.export.export", export)
     made()
     assert again == [model.parent]
+
+
+def test_a_fitting_bundle_of_ones_own_is_taken(place: Place, pick: Pick) -> None:
+    """What `export` made of the pick is what runs."""
+    run = Run.open(place.run)
+    write_bundles(run, place.out)
+    own = place.out / "bundles" / f"board-{pick.subnet}"
+    assert exported(run, pick, place.out, lambda *_: None) == own / MODEL
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"run_hash": "another"}, {"toolkit_version": "0.0.1"}, {"qat_data_hash": "0" * 16}, {"precision": "fp32"}],
+)
+def test_a_bundle_that_does_not_fit_stays_as_it_is(
+    place: Place, pick: Pick, changes: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measuring makes another one elsewhere; every byte of the one that people made, its certificate too, stays."""
+    run = Run.open(place.run)
+    write_bundles(run, place.out)
+    folder = place.out / "bundles" / f"board-{pick.subnet}"
+    (folder / "certificate.json").write_text("{}")
+    bundle = open_bundle(folder)
+    if precision := changes.get("precision"):
+        changes = {"files": (bundle.files[0].model_copy(update={"precision": precision}),)}  # type: ignore[dict-item]
+    bundle.model_copy(update=changes).save(folder / MANIFEST)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr("toolkit.export.export.choose_formats", lambda *_: ())
+    monkeypatch.setattr("toolkit.export.export.export", lambda *_: bundle)
+    assert exported(run, pick, place.out, lambda *_: None).is_relative_to(place.out / "measured" / "bundles")
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before

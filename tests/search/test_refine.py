@@ -130,7 +130,8 @@ def test_a_wrong_table_is_found_out_and_mended_here(
     assert wrong.latency_ms.error > 1
     assert wrong.peak_bytes is not None
     assert wrong.peak_bytes > wrong.base_bytes
-    assert open_bundle(tmp_path / "out" / "bundles" / f"host-{space.smallest.id}").files[0].sha256 == wrong.file_sha256
+    (bundle,) = (tmp_path / "out" / "measured" / "bundles").iterdir()
+    assert open_bundle(bundle).files[0].sha256 == wrong.file_sha256
     assert mended.refinements == 1
     assert 1 / 3 < mended.latency_ms.predicted / mended.latency_ms.measured < 3
     assert mended.memory_mb is not None

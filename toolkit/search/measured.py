@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import toolkit
+from toolkit.costs.predict import BYTES_PER_MB
 from toolkit.native.choose import check_agent, choose_agent
 from toolkit.profile.journal import Journal
 from toolkit.profile.measure import FULL, Session
@@ -27,14 +28,13 @@ from toolkit.specs.cost import CostKey, CostTable, Environment, Measurement
 from toolkit.specs.device import DeviceProfile, cores_in
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import sha256
-from toolkit.specs.measured import Comparison, Measured
+from toolkit.specs.measured import Comparison, Measured, measured_path
 from toolkit.specs.pick import Pick
 from toolkit.specs.run import Run
 from toolkit.targets import Agent, Target, open_target
 
 Report = Callable[[str, int, int], None]
 """Told what is being done, how many of it are done, and of how many."""
-BYTES_PER_MB = 1e6
 NO_PEAK = "memory is not compared: the agent does not tell the peak of a process."
 NO_BASE = "memory is not compared: the table counts it from shapes and without the runtime's own"
 
@@ -107,7 +107,7 @@ def take(bench: Bench, files: Mapping[str, Path], journal: Path, what: str, resu
 
 
 def measure(bench: Bench, run: Run, answer: Answer, out: Path, resume: bool, report: Report) -> Measured:
-    """Export the pick to `out/bundles/` unless it lies there, run its file on the bench, compare.
+    """Export the pick unless a bundle holds it, run its file on the bench, compare.
 
     Raises:
         UserError: what exporting needs is not installed, or the Run is damaged.
@@ -121,13 +121,17 @@ def measure(bench: Bench, run: Run, answer: Answer, out: Path, resume: bool, rep
 
 
 def exported(run: Run, pick: Pick, out: Path, report: Report) -> Path:
-    """The pick's model file in its bundle, which is made unless it lies there whole."""
-    folder = out / "bundles" / f"{pick.device}-{pick.subnet}"
-    with suppress(UserError):  # none there, or one that is damaged or lacks the file: it is made
-        bundle = open_bundle(folder)
-        ours = (run.hash, pick.subnet, toolkit.__version__, None)
-        if (bundle.run_hash, bundle.subnet, bundle.toolkit_version, bundle.qat_data_hash) == ours:
-            return folder / _file_of(pick, bundle)
+    """The pick's model file: from the bundle that people made, where it is of this Run and holds the file.
+
+    Else from one that is made below `out/measured`, where nothing is kept that cannot be made again.
+    """
+    own = out / "measured" / "bundles" / measured_path(pick).stem
+    ours = (run.hash, pick.subnet, toolkit.__version__, None)
+    for folder in (out / "bundles" / f"{pick.device}-{pick.subnet}", own):
+        with suppress(UserError):  # none there, or one that is damaged or lacks the file
+            bundle = open_bundle(folder)
+            if (bundle.run_hash, bundle.subnet, bundle.toolkit_version, bundle.qat_data_hash) == ours:
+                return folder / _file_of(pick, bundle)
     try:
         from toolkit.export.export import Order, choose_formats, export
     except ModuleNotFoundError as error:
@@ -137,7 +141,7 @@ def exported(run: Run, pick: Pick, out: Path, report: Report) -> Path:
             f"--measure exports the pick, which needs {error.name}. Install it: pip install 'aec-toolkit[export]'"
         ) from error
     order = Order.of_pick(run, pick, (pick.mode,), choose_formats((pick.runtime,), (pick.precision,)))
-    return folder / _file_of(pick, export(order, folder, report))
+    return own / _file_of(pick, export(order, own, report))
 
 
 def _file_of(pick: Pick, bundle: BundleManifest) -> str:
