@@ -98,6 +98,13 @@ def test_a_hover_shows_the_subnet(page: Page, findings: Findings) -> None:
         assert words in text
 
 
+def test_the_chart_is_never_sent_away(page: Page) -> None:
+    """Of plotly's buttons the one that uploads the figure is left out; the others have names."""
+    names = page.locator("#chart").get_by_role("button").evaluate_all("all => all.map(each => each.ariaLabel)")
+    assert "Zoom in" in names
+    assert not [name for name in names if re.search("share|cloud|upload|edit", name, re.IGNORECASE)]
+
+
 def test_devices_can_be_chosen_with_the_keyboard(page: Page) -> None:
     """A box that the space bar clears takes its device off the chart, and brings it back."""
     assert shown(page, "front") == {MEASURED, MODELLED, TIGHT}
@@ -127,6 +134,10 @@ def test_layers_are_filtered(page: Page, findings: Findings) -> None:
 
     form = page.locator("#layer-filter")
     form.get_by_label("Device").select_option("all")
+    form.get_by_label("Layer or note").fill("hacked")
+    assert len(visible_rows(page, MODELLED)) == len(tables[MODELLED]), "a note that is told once is each row's"
+    assert not visible_rows(page, MEASURED)
+    form.get_by_label("Layer or note").fill("")
     form.get_by_label("Kind").select_option("measured")
     assert len(visible_rows(page, MEASURED)) == len(tables[MEASURED])
     assert not visible_rows(page, MODELLED)

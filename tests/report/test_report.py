@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -222,6 +223,22 @@ def test_predicted_and_measured_stand_side_by_side(page: Page, findings: Finding
     assert "conv2d-k3-8x8-9x9: measured, 40.0 % of the predicted latency, timings scatter by 7.0 %" in page.text
 
 
+def test_a_verdict_on_another_table_says_so(full_place: Place) -> None:
+    """A table made anew leaves an older verdict in its row, told as such; it validates no figure of the new table."""
+    run = Run.open(full_place.run)
+    slower = [
+        row.model_copy(update={"latency_us": 2 * row.latency_us})
+        for row in invented_table(run, kind="measured", device=MEASURED).rows.values()
+    ]
+    save_table(CostTable(invented_table(run, device=MEASURED).key, slower), full_place.devices / "tables")
+    findings = look_around(asked_for(full_place))
+    (record,) = findings.measured.values()
+    page = Page(render(findings))
+    assert page.row(MEASURED, record.pick.subnet, "latency")[8].endswith("a table that is not on this page")
+    known = {tuple(row[:2]): row[2:] for row in page.rows if len(row) == 4}
+    assert known["latency", MEASURED][1] == "no pick was measured whole yet"
+
+
 def test_certificates_say_passed_missed_or_not_run(page: Page) -> None:
     """File by file with what ran it, errors and mAP; a certificate of another Run says so."""
     good, bad, apple = page.row("good.tflite"), page.row("bad.tflite"), page.row("apple.mlpackage")
@@ -237,6 +254,7 @@ def test_it_says_how_each_figure_is_known(page: Page) -> None:
     known = {tuple(row[:2]): row[2:] for row in page.rows if len(row) == 4}
     assert known["latency", MEASURED][0].startswith("measured")
     assert known["latency", MEASURED][1] == "see predicted and measured"
+    assert known["memory", "all"][0].endswith("without the runtime's own")
     assert known["latency", f"{MODELLED}, {TIGHT}"] == [
         "modelled, not measured: sum of the layers, of which the device model gave some or all",
         "not validated",
@@ -250,7 +268,41 @@ def test_what_is_not_there_yet_names_its_command(place: Place) -> None:
     page = Page(render(look_around(asked_for(place))))
     assert f"python -m toolkit.search --device {MODELLED} --run {place.run}" in page.text
     assert "--measure --target TARGET" in page.text
-    assert "python -m toolkit.verify --bundle" in page.text
+    bundles = shlex.quote(str(place.out / "bundles" / "NAME"))
+    assert f"python -m toolkit.verify --bundle {bundles} --run {place.run}" in page.text
+    assert f"No bundle lies in {place.out}/bundles yet" in page.text
+
+
+def test_a_bundle_that_was_never_verified_is_named(full_place: Place) -> None:
+    """Beside those that have a certificate."""
+    for name in ("lab-8", "fresh"):
+        folder = full_place.out / "bundles" / name
+        folder.mkdir(exist_ok=True)
+        (folder / "manifest.json").write_text("{}")
+    assert "Without a certificate: fresh. This makes one:" in Page(render(look_around(asked_for(full_place)))).text
+
+
+def test_a_table_with_holes_is_left_out(place: Place) -> None:
+    """The other devices are shown, and the missing layers named; a device that was asked for is an error."""
+    table = invented_table(Run.open(place.run), device=MODELLED)
+    rows = list(table.rows.values())
+    save_table(CostTable(table.key, rows[1:]), place.devices / "tables")
+    result = run_verb(*place.arguments)
+    assert result.exit_code == 0, result.output
+    assert f"left out {MODELLED}: " in result.stderr
+    assert rows[0].layer.name in result.stderr
+    assert run_verb(*place.arguments, "--device", MODELLED).exit_code == 2
+
+
+def test_a_device_without_a_budget(place: Place) -> None:
+    """Nothing is inside a budget that there is not; the sources of single bounds are told."""
+    write_profile(place.devices, "bare", "")
+    board = write_profile(place.devices, MODELLED, "max_core_share = 0.013")
+    board.write_text(board.read_text().replace('budget = "invented"', '"budget.max_core_share" = "documented"'))
+    save_table(invented_table(Run.open(place.run), device="bare"), place.devices / "tables")
+    page = Page(render(look_around(replace(asked_for(place), device_names=("bare", MODELLED)))))
+    assert {row[-1] for row in page.rows if "★ pick" in row[0]} == {"no budget", "inside the budget"}
+    assert page.row("budget", MODELLED)[2] == "max_core_share: documented"
 
 
 def test_texts_from_files_do_no_harm(findings: Findings) -> None:
@@ -323,11 +375,9 @@ def test_the_verb_in_words(full_place: Place, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{tmp_path / 'my page.html'}: 3 devices, 1 measurement, 2 certificates\n"
     assert "left out bare: no tflite int8 stream table of bare" in result.stderr
-    command = Page((tmp_path / "my page.html").read_text()).text
-    assert (
-        f"python -m toolkit.report --run {full_place.run} --out {full_place.out} --devices {full_place.devices}"
-        in command
-    )
+    text = Page((tmp_path / "my page.html").read_text()).text
+    command = f"python -m toolkit.report --run {full_place.run} --out {full_place.out} --devices {full_place.devices}"
+    assert f"{command} --to '{tmp_path / 'my page.html'}'" in text
 
 
 def test_devices_are_shown_as_asked(full_place: Place) -> None:

@@ -28,10 +28,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--out", type=_FOLDER, default=Path("out"), show_default=True, help="Tables, measurements and bundles lie there."
 )
 @click.option("--devices", type=_FOLDER, metavar="DIR", help="Folder with profiles of your own, and their tables/.")
-@click.option("--to", "page", type=click.Path(path_type=Path, dir_okay=False), help="[default: OUT/report.html]")
+@click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="[default: OUT/report.html]")
 @json_option
 @needs("report", "plotly draws the fronts, jinja2 fills the page")
-def main(page: Path | None, as_json: bool, **options: Any) -> None:
+def main(as_json: bool, **options: Any) -> None:
     """Write the fronts, cost tables, measurements and certificates of a Run as one HTML page that needs no network.
 
     Nothing is searched on recordings and no Pick is written: the page shows what is known.
@@ -40,17 +40,16 @@ def main(page: Path | None, as_json: bool, **options: Any) -> None:
     from toolkit.report.page import write_page
 
     asked = Asked(**options)
-    page = page or asked.out / "report.html"
     findings = look_around(asked)
-    size_bytes = write_page(findings, page)
+    size_bytes = write_page(findings, asked.page)
     if as_json:
-        print_json(findings.summary | {"page": str(page), "size_bytes": size_bytes})
+        print_json(findings.summary | {"page": str(asked.page), "size_bytes": size_bytes})
         return
     for name, reason in findings.left_out.items():
         click.echo(f"left out {name}: {reason}", err=True)
     counts = {"device": findings.devices, "measurement": findings.measured, "certificate": findings.certificates}
     held = ", ".join(f"{len(some)} {name}{'' if len(some) == 1 else 's'}" for name, some in counts.items())
-    click.echo(f"{page}: {held}")
+    click.echo(f"{asked.page}: {held}")
 
 
 if __name__ == "__main__":

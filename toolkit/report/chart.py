@@ -12,7 +12,7 @@ from typing import Any
 
 from toolkit.costs.bounds import latency_limit_ms
 from toolkit.report.findings import Device, Findings
-from toolkit.report.words import FIGURES, figure, standing
+from toolkit.report.words import FIGURES, figure, left_out, standing
 from toolkit.search.front import Scored, staircase
 from toolkit.specs.cost import Kind
 
@@ -102,6 +102,7 @@ def _hover(each: Scored, device: Device) -> str:
         for name in ("latency_ms", "core_share", "memory_mb")
         if (found := getattr(cost, name)) is not None
     }
+    kinds["memory_mb"] = f"{kinds['memory_mb'].removesuffix(')')}, {left_out(device)})"
     kinds |= {"file_mb": " (counted)", "params": " (counted)", "macs": " (counted)"}
     star = ", the pick" if each is device.best else ""
     lines = [f"subnet {each.subnet}{star}", f"mAP {each.mean_average_precision:.3f} (validation)"]

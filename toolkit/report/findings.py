@@ -14,6 +14,7 @@ from typing import Any
 
 from toolkit.search.choice import with_costs
 from toolkit.search.front import Scored, pareto_front
+from toolkit.search.methods import Problem
 from toolkit.search.scores import RunScores
 from toolkit.search.search import Answer, Question, look, problem_of, table_of
 from toolkit.specs.certificate import Certificate
@@ -38,6 +39,13 @@ class Asked:
     precision: Precision = "int8"
     out: Path = OUT
     devices: Path | None = None
+    to: Path | None = None
+    """The page's file, where it is not `report.html` in `out`."""
+
+    @property
+    def page(self) -> Path:
+        """The page's file."""
+        return self.to or self.out / "report.html"
 
     @property
     def options(self) -> str:
@@ -51,13 +59,20 @@ class Asked:
     @property
     def question(self) -> Question:
         """What search is asked."""
-        return Question(**vars(self))
+        return Question(**{name: value for name, value in vars(self).items() if name != "to"})
 
     @property
     def command(self) -> str:
         """The command that makes the page again."""
         names = "".join(f" --device {shlex.quote(name)}" for name in self.device_names)
-        return f"python -m toolkit.report{names}{self.options}"
+        to = f" --to {shlex.quote(str(self.to))}" if self.to else ""
+        return f"python -m toolkit.report{names}{self.options}{to}"
+
+    @property
+    def verify_command(self) -> str:
+        """The command that certifies a bundle; `NAME` is for people to fill in."""
+        run = f" --run {shlex.quote(str(self.run))}" if self.run else ""
+        return f"python -m toolkit.verify --bundle {shlex.quote(str(self.out / 'bundles' / 'NAME'))}{run}"
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,8 @@ class Findings:
     for_all: Scored | None
     measured: Mapping[Path, Measured]
     certificates: Mapping[Path, Certificate]
+    uncertified: tuple[str, ...]
+    """Names of bundles that were never verified."""
     made_utc: str
 
     @property
@@ -119,7 +136,7 @@ def look_around(asked: Asked) -> Findings:
         MismatchError: a file of another schema.
     """
     run = Run.open(asked.run)
-    names, left_out = (asked.device_names, {}) if asked.device_names else _with_tables(asked, run.manifest)
+    names, left_out = (asked.device_names, {}) if asked.device_names else _with_tables(asked, run)
     answers = look(replace(asked.question, device_names=names))
     known = {answer.pick.device: answer for answer in answers.each}
     devices = tuple(
@@ -127,7 +144,9 @@ def look_around(asked: Asked) -> Findings:
         for name in names
     )
     measured = {path: Measured.load(path) for path in sorted((asked.out / "measured").glob("*.json"))}
-    bundles = sorted((asked.out / "bundles").glob("*/certificate*.json"))
+    bundles = asked.out / "bundles"
+    certificates = {path: Certificate.load(path) for path in sorted(bundles.glob("*/certificate*.json"))}
+    certified = {path.parent for path in certificates}
     return Findings(
         asked=asked,
         manifest=run.manifest,
@@ -137,25 +156,29 @@ def look_around(asked: Asked) -> Findings:
         left_out=left_out,
         for_all=answers.for_all,
         measured=measured,
-        certificates={path: Certificate.load(path) for path in bundles},
+        certificates=certificates,
+        uncertified=tuple(
+            path.parent.name for path in sorted(bundles.glob("*/manifest.json")) if path.parent not in certified
+        ),
         made_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _with_tables(asked: Asked, run: RunManifest) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Names of the devices that have a table for the Run; the others, and what is the matter with them."""
+def _with_tables(asked: Asked, run: Run) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Names of the devices that have a whole table for the Run; the others, and what is the matter with them."""
     places = [DEVICES, *([asked.devices] if asked.devices else [])]
     names, left_out = [], {}
     for name in sorted({path.stem for place in places for path in place.glob("*.toml")}):
         try:
-            table_of(asked.question, name, run)
+            _, _, problem = _problem(name, asked, run)
+            problem.cost(problem.subnets)  # a table that lacks layers says so
         except UserError as error:
             left_out[name] = str(error)
         else:
             names.append(name)
     if not names:
         reasons = "\n".join(f"  {reason}" for reason in left_out.values())
-        raise UserError(f"no device has a table for Run {run.name}:\n{reasons}")
+        raise UserError(f"no device has a table for Run {run.manifest.name}:\n{reasons}")
     return tuple(names), left_out
 
 
@@ -167,11 +190,16 @@ def _answered(answer: Answer, asked: Asked) -> Device:
 
 def _unanswered(name: str, reason: str, asked: Asked, run: Run) -> Device:
     """A device whose budget no subnet keeps: all of them, outside."""
+    path, table, problem = _problem(name, asked, run)
+    scored, profile = with_costs(problem, problem.score(problem.subnets)), load_profile(name, asked.devices)
+    return Device(profile, table, path, problem.budget, scored, pareto_front(scored), None, reason)
+
+
+def _problem(name: str, asked: Asked, run: Run) -> tuple[Path, CostTable, Problem]:
+    """All subnets that the Run knows, on a device's table."""
     path, table = table_of(asked.question, name, run.manifest)
     subnets = [run.manifest.space.parse(text) for text in run.results]
-    problem = problem_of(asked.question, name, run.manifest, table, subnets, RunScores(run))
-    scored, profile = with_costs(problem, problem.score(subnets)), load_profile(name, asked.devices)
-    return Device(profile, table, path, problem.budget, scored, pareto_front(scored), None, reason)
+    return path, table, problem_of(asked.question, name, run.manifest, table, subnets, RunScores(run))
 
 
 def _as_json(device: Device) -> dict[str, Any]:

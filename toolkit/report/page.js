@@ -41,7 +41,8 @@
       swatch.style.background = colour(Number(swatch.dataset.colour));
     }
     return Plotly.react(chart, figure.data, figure.layout, {
-      responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+      responsive: true, displaylogo: false, showSendToCloud: false,
+      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
     });
   }
 
@@ -66,7 +67,7 @@
       table.hidden = device !== "" && table.dataset.device.toLowerCase() !== device;
       if (table.hidden) continue;
       for (const row of table.querySelectorAll("tbody tr")) {
-        const hasText = `${row.cells[0].textContent} ${row.lastElementChild.textContent}`.toLowerCase().includes(text);
+        const hasText = `${row.cells[0].textContent} ${row.dataset.note}`.toLowerCase().includes(text);
         row.hidden = !hasText || (kind !== "" && row.dataset.kind !== kind);
         total += 1;
         count += row.hidden ? 0 : 1;

@@ -89,10 +89,13 @@ def _environment() -> Environment:
     environment.globals |= {
         "figure": words.figure,
         "figures": words.FIGURES,
-        "limits": words.limits,
+        "small_print": words.small_print,
         "standing": words.standing,
         "NOTHING": words.NOTHING,
         "kinds": words.kinds,
+        "weakest": words.weakest,
+        "other_table": words.other_table,
+        "budget_source": words.budget_source,
         "markers": _markers(),
     }
     return environment
