@@ -51,12 +51,14 @@ test-system: system-packages $(STAMP) ## Install the system packages and run the
 test-android: android ## Build the Android demo app and test its APKs
 	$(RUN) pytest -m android
 
-# The app gets the int8 file of the bundle; its own tests, which Maven runs, compare with what fixtures.py makes of both.
-android: android-packages $(STAMP) ## Build and test the Android demo app with Maven; APKs in android_demo/app/target
+# The app keeps a bundle that lies in its assets; else it gets the int8 file of pixel7's pick. Its own tests, which Maven
+# runs, compare with what fixtures.py makes of that pick's int8 and fp32 files.
+ASSETS := android_demo/app/src/main/assets/bundle
+android: android-packages $(STAMP) ## Build and test the Android demo app with the bundle in its assets, or pixel7's pick
 	rm -rf android_demo/target/out
 	$(RUN) toolkit.search --device pixel7 --out android_demo/target/out
-	$(RUN) toolkit.export --device pixel7 --out android_demo/target/out --android android_demo \
-		--mode stream --precision int8 --precision fp32
+	$(RUN) toolkit.export --device pixel7 --out android_demo/target/out \
+		$(if $(wildcard $(ASSETS)/manifest.json),,--android android_demo) --mode stream --precision int8 --precision fp32
 	$(VENV)/bin/python tests/android/fixtures.py android_demo/target/out/bundles/* android_demo/target/fixtures
 	$(VENV)/bin/python android_demo/build_apk.py
 
@@ -83,7 +85,7 @@ lock: $(VENV)/bin/uv ## Write the locks anew from pyproject.toml; UPGRADE=1 take
 		--output-file requirements/apart/tflite-runtime.txt
 
 clean: ## Remove the environment and every cache
-	rm -rf android_demo/target android_demo/*/target
+	rm -rf android_demo/target android_demo/*/target $(ASSETS)
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find toolkit benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
 
