@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.costs.invented import invented_table, save_table
 from tests.fakes import fake_run
 from toolkit.costs.tables import find_table, load_table
+from toolkit.specs.cost import CostTable, Kind
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.run import Run
 
@@ -54,10 +56,9 @@ def test_tables_of_others_are_left_alone(run: Run, tmp_path: Path) -> None:
 
 def test_no_table_names_the_command(run: Run, tmp_path: Path) -> None:
     """Without a table the line says how to make one."""
-    with pytest.raises(UserError, match=r"python -m toolkit\.profile --device rpi4 --mode clip --precision fp32"):
-        find_table(
-            "rpi4", "tflite", "clip", "fp32", run.manifest, [tmp_path / "missing"], " --mode clip --precision fp32"
-        )
+    advised = r"python -m toolkit\.profile --device rpi4 --mode clip --precision fp32 --out mine$"
+    with pytest.raises(UserError, match=advised):
+        find_table("rpi4", "tflite", "clip", "fp32", run.manifest, [tmp_path / "missing"], " --out mine")
 
 
 def test_tables_of_another_run_are_no_tables(run: Run, tmp_path: Path) -> None:
@@ -72,6 +73,40 @@ def test_a_fitting_table_is_found_among_others(run: Run, tmp_path: Path) -> None
     save_table(invented_table(run, label_count=9, kind="measured"), tmp_path)
     right = save_table(invented_table(run), tmp_path)
     assert find_table("rpi4", "tflite", "stream", "int8", run.manifest, [tmp_path])[0] == right
+
+
+def holed(table: CostTable) -> CostTable:
+    """The table without its last seven layers."""
+    return CostTable(table.key, list(table.rows.values())[:-7])
+
+
+def test_a_table_with_holes_gives_way_to_a_whole_one(run: Run, tmp_path: Path) -> None:
+    """However its rows are known and wherever it lies: so a new table helps."""
+    save_table(holed(invented_table(run, kind="measured")), tmp_path / "own")
+    whole = save_table(invented_table(run), tmp_path / "shipped")
+    places = [tmp_path / "own", tmp_path / "shipped"]
+    assert find_table("rpi4", "tflite", "stream", "int8", run.manifest, places)[0] == whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "can_model", "target"),
+    [("modelled", True, ""), ("modelled", False, " --target TARGET"), ("measured", True, " --target TARGET")],
+)
+def test_a_table_with_holes_alone_names_what_is_missing(
+    run: Run, tmp_path: Path, kind: Kind, can_model: bool, target: str
+) -> None:
+    """Five layers by name and how many more; what was measured is measured again, found or named alike."""
+    table = holed(invented_table(run, kind=kind))
+    path = save_table(table, tmp_path)
+    first = list(invented_table(run).rows)[-7]
+    advised = f"python -m toolkit.profile --device rpi4{target} --mode stream --precision int8 --run mine"
+    with pytest.raises(MismatchError, match=re.escape(advised)) as found:
+        find_table("rpi4", "tflite", "stream", "int8", run.manifest, [tmp_path], " --run mine", can_model=can_model)
+    with pytest.raises(MismatchError, match=re.escape(advised)) as chosen:
+        load_table(path, "rpi4", "tflite", "stream", "int8", run.manifest, " --run mine", can_model=can_model)
+    for caught in (found, chosen):
+        assert f"has no layer {first}, " in str(caught.value)
+        assert " and 2 more" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,8 @@ def test_a_pack_is_made_here_and_measured_there(tiny_run: Path, packs: Path, tmp
         ((), "which device"),
         (("--device", "rpii4"), "Did you mean rpi4?"),
         (("--device", "host"), "must be measured"),
+        (("--device", "rpi4", "--runtime", "executorch"), "knows tflite alone, found --runtime executorch. Measure it"),
+        (("--device", "rpi4", "--runtime", "all"), "knows tflite alone, found --runtime all"),
         (("--target", "local", "--pack", "nowhere"), "holds no layer pack"),
         (("--target", "local", "--runtime", "executorch", "--agent", "python"), "--agent native"),
         (("--target", "moon"), "known: local"),

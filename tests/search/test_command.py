@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,13 @@ from click.testing import CliRunner, Result
 
 from tests.costs.invented import invented_table, save_table, write_profile
 from tests.search.conftest import Place
+from toolkit.profile.__main__ import main as profile_verb
 from toolkit.search.__main__ import main
 from toolkit.specs.cost import CostTable
+from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick
 from toolkit.specs.run import Run
+from toolkit.specs.shipped import DEVICES
 
 
 def run_verb(*arguments: str) -> Result:
@@ -190,21 +194,63 @@ def test_every_method_gives_a_front_and_a_pick(place: Place) -> None:
         assert Path(answer["picture"]).exists()
 
 
-def test_a_table_of_another_runtime_is_asked_for(place: Place) -> None:
-    """`--runtime executorch` takes ExecuTorch's table, and without one names the command that makes it."""
-    result = run_verb("--device", "board", "--runtime", "executorch", *place.arguments)
+@pytest.mark.parametrize(
+    ("device", "runtime", "target"),
+    [
+        ("board", "tflite", " --target TARGET"),
+        ("board", "executorch", " --target TARGET --runtime executorch"),
+        ("rpi4", "executorch", " --target TARGET --runtime executorch"),
+        ("host", "tflite", " --target local"),
+    ],
+)
+def test_what_no_model_can_make_is_to_be_measured(place: Place, device: str, runtime: str, target: str) -> None:
+    """A device without a model, a runtime that models do not know, any machine: with the folders as they were named."""
+    result = run_verb("--device", device, "--runtime", runtime, "--precision", "fp32", *place.arguments)
     assert result.exit_code == 2
-    assert (
-        "python -m toolkit.profile --device board --runtime executorch --mode stream --precision int8" in result.stderr
-    )
+    folders = f"--run {place.run} --out {place.out} --devices {place.devices}"
+    advised = f"python -m toolkit.profile --device {device}{target} --mode stream --precision fp32 {folders}"
+    assert result.stderr.endswith(f": {advised}\n")
 
 
-def test_a_holed_table_names_what_is_missing(place: Place) -> None:
-    """Layers that the table lacks are named, with the command that measures them."""
-    whole = invented_table(Run.open(place.run), device="board")
-    holed = CostTable(whole.key, list(whole.rows.values())[:-3])
-    path = save_table(holed, place.out / "tables")
-    result = run_verb("--device", "board", "--table", str(path), *place.arguments)
+@pytest.fixture
+def modelled(place: Place) -> str:
+    """A device of one's own whose costs can be modelled."""
+    text = (DEVICES / "rpi4.toml").read_text().replace('name = "rpi4"', 'name = "mine"')
+    (place.devices / "mine.toml").write_text(text)
+    return "mine"
+
+
+@pytest.mark.parametrize("stands", ["nothing", "of other labels", "with holes"])
+@pytest.mark.parametrize("mode", ["stream", "clip"])
+def test_the_advised_profile_mends_the_search(place: Place, modelled: str, stands: str, mode: Mode) -> None:
+    """Where there is no table, one of another Run or one that lacks layers: typed as it stands, it lets all go well."""
+    labels = 9 if stands == "of other labels" else None
+    whole = invented_table(Run.open(place.run), mode, device=modelled, label_count=labels)
+    if stands != "nothing":
+        rows = list(whole.rows.values())
+        save_table(CostTable(whole.key, rows[:-3] if stands == "with holes" else rows), place.out / "tables")
+    asked = ("--device", modelled, "--mode", mode, *place.arguments)
+    result = run_verb(*asked)
+    assert result.exit_code == 2, result.output
+    assert stands != "with holes" or list(whole.rows)[-1] in result.stderr
+    type_advised(result)
+    assert run_verb(*asked).exit_code == 0
+
+
+def test_the_advised_profile_stands_in_for_a_named_table(place: Place, modelled: str) -> None:
+    """Layers that `--table` lacks are named, and the command that makes a table to be found without it."""
+    whole = invented_table(Run.open(place.run), device=modelled)
+    path = save_table(CostTable(whole.key, list(whole.rows.values())[:-3]), place.out / "mine")
+    result = run_verb("--device", modelled, "--table", str(path), *place.arguments)
     assert result.exit_code == 2
     assert list(whole.rows)[-1] in result.stderr
-    assert "python -m toolkit.profile --device board" in result.stderr
+    assert "Leave --table out" in result.stderr
+    type_advised(result)
+    assert run_verb("--device", modelled, *place.arguments).exit_code == 0
+
+
+def type_advised(refused: Result) -> None:
+    """Type the command at the end of an error."""
+    _, _, line = refused.stderr.partition("python -m toolkit.profile ")
+    done = CliRunner().invoke(profile_verb, shlex.split(line))
+    assert done.exit_code == 0, done.output

@@ -209,7 +209,9 @@ def test_rows_of_another_runtime_do_not_mix(place: Place, board: SlowBoard) -> N
     result = run_verb(*MEASURE, "--refine", *LOOSE, *place.arguments)
     assert result.exit_code == 2, result.output
     assert "runtime_version 1, not 2.14.0" in result.stderr
-    assert "python -m toolkit.profile" in result.stderr
+    folders = f"--run {place.run} --out {place.out} --devices {place.devices}"
+    advised = f"python -m toolkit.profile --device board --target TARGET --mode stream --precision int8 {folders}"
+    assert advised in result.stderr
     assert "the table was measured with cpu none, the pick with board." in result.stdout
 
 

@@ -7,14 +7,14 @@ Proved by tests/costs/test_predict.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.costs.tables import check_table, profile_command
+from toolkit.costs.tables import differences, named
 from toolkit.specs.cost import WEAKNESS, CostKey, CostRow, CostTable, Figure, PredictedCost
 from toolkit.specs.errors import MismatchError
 from toolkit.specs.front_end import FrontEndSpec
@@ -29,8 +29,6 @@ BYTES_PER_MB = 1_000_000
 _KINDS = tuple(WEAKNESS)
 _AT_ONCE = 1 << 15
 """Candidates whose sums fit a processor's cache."""
-NAMED = 5
-"""Missing layers that a message names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,12 +100,14 @@ def predict_all(
     Raises:
         MismatchError: the table was made for another space, front end or label count, or lacks layers.
     """
-    check_table(table.key, space, front_end, label_count)
+    key = table.key
+    if found := differences(key, space, front_end, label_count):
+        raise MismatchError(f"{_title(key)} was made for {'; '.join(found)}. Profile the device for this Run.")
     rows = _Rows(table)
     columns = list(_columns(space, widths, front_end, label_count, rows))
-    opening = [rows.find(layer) for layer in space.opening(front_end, table.key.mode)]
+    opening = [rows.find(layer) for layer in space.opening(front_end, key.mode)]
     if rows.missing:
-        raise _not_covered(table.key, list(rows.missing))
+        raise MismatchError(f"{_title(key)} has no layer {named(list(rows.missing))}. Profile the device again.")
     sums = np.tile(rows.sums[opening].sum(axis=0), (len(widths), 1))
     maxima = np.tile(rows.maxima[opening].max(axis=0), (len(widths), 1))
     for start in range(0, len(widths), _AT_ONCE):
@@ -115,7 +115,7 @@ def predict_all(
         for column in columns:
             sums[part] += rows.sums[column[part]]
             np.maximum(maxima[part], rows.maxima[column[part]], out=maxima[part])
-    return _costs(table.key, front_end, sums, maxima)
+    return _costs(key, front_end, sums, maxima)
 
 
 class _Rows:
@@ -218,9 +218,5 @@ def _costs(key: CostKey, front_end: FrontEndSpec, sums: Numbers, maxima: Numbers
     )
 
 
-def _not_covered(key: CostKey, missing: Sequence[str]) -> MismatchError:
-    named = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
-    return MismatchError(
-        f"the table of {key.device} ({key.mode}, {key.precision}) has no layer {named}; "
-        f"measure what is missing: {profile_command(key.device, f' --mode {key.mode} --precision {key.precision}')}"
-    )
+def _title(key: CostKey) -> str:
+    return f"the table of {key.device} ({key.mode}, {key.precision})"

@@ -102,6 +102,12 @@ def profile(question: Question, report: Report) -> Iterator[Profiled]:
 
 
 def _modelled(question: Question, device: DeviceProfile) -> Iterator[Profiled]:
+    known = device.modelled_runtime
+    if known and question.runtime != known:
+        raise UserError(
+            f"the device model of {device.name} knows {known} alone, found --runtime {question.runtime}. "
+            f"Measure it with --target (local, ssh://USER@HOST, adb://SERIAL), or pass --runtime {known}."
+        )
     run = Run.open(question.run).manifest
     for mode in MODES if question.mode == "all" else (question.mode,):
         for precision in PRECISIONS if question.precision == "all" else (question.precision,):

@@ -16,7 +16,7 @@ from toolkit.profile.grid import Grid
 from toolkit.profile.pack import ensure_pack
 from toolkit.profile.table import Found, make_table
 from toolkit.search.measured import Bench, Report, Taken, journal_name, take
-from toolkit.search.search import Answer
+from toolkit.search.search import Answer, Question
 from toolkit.specs.cost import CostKey, CostRow, CostTable, Environment, Kind
 from toolkit.specs.errors import MismatchError
 from toolkit.specs.measured import Measured
@@ -53,7 +53,14 @@ class Refined:
 
 
 def refine(
-    bench: Bench, run: Run, answer: Answer, model: Path, measured: Measured, out: Path, resume: bool, report: Report
+    bench: Bench,
+    run: Run,
+    answer: Answer,
+    model: Path,
+    measured: Measured,
+    question: Question,
+    resume: bool,
+    report: Report,
 ) -> Refined:
     """Measure the layers of a picked subnet, put them into its table, write that to `out/tables/`.
 
@@ -63,7 +70,7 @@ def refine(
         answer: the pick and its table.
         model: the pick's file.
         measured: what was found of it.
-        out: folder of packs, journals and tables.
+        question: that was answered; it names the folder of packs, journals and tables.
         resume: whether an interrupted refinement goes on.
         report: told how far it is.
 
@@ -74,8 +81,8 @@ def refine(
         DeviceError: the target could not do it.
     """
     pick, manifest, old = answer.pick, run.manifest, answer.table
-    here = measured.measurement.environment
-    check_same(old, here)
+    here, out = measured.measurement.environment, question.out
+    check_same(old, here, question.profile_folders)
     path = _place(old, here, out)
     subnet = manifest.space.parse(pick.subnet)
     every = manifest.space.layers(subnet, manifest.front_end, len(manifest.labels), pick.mode)
@@ -90,24 +97,25 @@ def refine(
     found = Found(taken.measurements, taken.base_bytes, peaks=taken.peaks)
     fresh = make_table(pick.device, pack, Grid(layers, layers), found, f"refined, with the layers of {subnet} alone")
     memory_failed = measured.memory_mb is not None and not measured.memory_mb.passed
-    table = merged(old, fresh, new_memory=memory_failed or old.key.network_bytes is None)
+    new_memory = memory_failed or old.key.network_bytes is None
+    table = merged(old, fresh, new_memory=new_memory, folders=question.profile_folders)
     table.save(path)
     return Refined(table, path, tuple(_changes(old, fresh)), taken, name)
 
 
-def merged(old: CostTable, fresh: CostTable, *, new_memory: bool) -> CostTable:
+def merged(old: CostTable, fresh: CostTable, *, new_memory: bool, folders: str = "") -> CostTable:
     """The old table with the fresh one's rows in place of its own.
 
     A call's own time is one figure of the whole table, now the fresh one. Memory is the fresh one's with `new_memory`
     and where peaks were measured, what any network takes included: for networks of old rows that is then off by what
     the two fits differ in, some hundred KiB. A table without any measured row takes over where the fresh one was
-    measured.
+    measured. `folders` are options of the command that an error advises.
 
     Raises:
         MismatchError: both were measured, and not on one device with one runtime.
     """
     if is_measured(old):
-        _refuse(_differences(old.key, fresh.key), old)
+        _refuse(_differences(old.key, fresh.key), old, folders)
     found = {"call_us": fresh.key.call_us}
     if not is_measured(old):
         found |= {name: getattr(fresh.key, name) for name in _TAKEN_OVER}
@@ -124,12 +132,12 @@ def merged(old: CostTable, fresh: CostTable, *, new_memory: bool) -> CostTable:
     return CostTable(old.key.model_copy(update=found), map(row, old.rows.values()))
 
 
-def check_same(table: CostTable, here: Environment) -> None:
+def check_same(table: CostTable, here: Environment, folders: str = "") -> None:
     """Raise MismatchError where a table's measured rows are of another processor, runtime version, threads or cores."""
     for row in table.rows.values():
         if row.measurement:
             names = ("machine", "cpu", "runtime_version", "threads", "core_mask")
-            _refuse(_differences(row.measurement.environment, here, names), table)
+            _refuse(_differences(row.measurement.environment, here, names), table, folders)
             return
 
 
@@ -162,11 +170,11 @@ def _differences(
     ]
 
 
-def _refuse(differences: list[str], table: CostTable) -> None:
+def _refuse(differences: list[str], table: CostTable, folders: str) -> None:
     if differences:
         raise MismatchError(
             f"the table of {table.key.device} was measured with {'; '.join(differences)}: its rows do not mix with new "
-            f"ones. Profile anew: python -m toolkit.profile --device {table.key.device} --target ..."
+            f"ones. Profile anew: {table.profile_command(folders)}"
         )
 
 

@@ -55,8 +55,16 @@ class Question:
     @property
     def folders(self) -> str:
         """Its own folders as options, for the commands of other verbs."""
-        named = {"run": self.run, "out": self.out if self.out != OUT else None}
-        return "".join(f" --{name} {shlex.quote(str(folder))}" for name, folder in named.items() if folder)
+        return _named(run=self.run, out=self.out if self.out != OUT else None)
+
+    @property
+    def profile_folders(self) -> str:
+        """The same for `profile`, which reads profiles too."""
+        return self.folders + _named(devices=self.devices)
+
+
+def _named(**folders: Path | None) -> str:
+    return "".join(f" --{name} {shlex.quote(str(folder))}" for name, folder in folders.items() if folder)
 
 
 @dataclass(frozen=True)
@@ -147,15 +155,14 @@ def table_of(question: Question, device: str, run: RunManifest) -> tuple[Path, C
         UserError: an unknown device, no table, a broken one.
         MismatchError: it does not belong to the Run.
     """
-    load_profile(device, question.devices)  # a name that nobody knows is said before tables are looked for
+    profile = load_profile(device, question.devices)
     wanted = (device, question.runtime, question.mode, question.precision, run)
+    can_model = profile.can_model(question.runtime, question.precision)
     if question.table is not None:
-        return question.table, load_table(question.table, *wanted)
+        return question.table, load_table(question.table, *wanted, question.profile_folders, can_model=can_model)
     places = [question.out, *([question.devices] if question.devices else []), DEVICES]
-    runtime = "" if question.runtime == "tflite" else f" --runtime {question.runtime}"
-    options = f"{runtime} --mode {question.mode} --precision {question.precision}{question.folders}"
-    options += f" --devices {shlex.quote(str(question.devices))}" if question.devices else ""
-    return find_table(*wanted, [place / "tables" for place in places], options)
+    folders = [place / "tables" for place in places]
+    return find_table(*wanted, folders, question.profile_folders, can_model=can_model)
 
 
 def problem_of(

@@ -68,7 +68,7 @@ def trial(
         (answer,), run = step.answers.each, Run.open(question.run)
         model = exported(run, answer.pick, question.out, report)
         resume = how.resume and number == 1
-        refined = refine(bench, run, answer, model, step.measured, question.out, resume, report)
+        refined = refine(bench, run, answer, model, step.measured, question, resume, report)
         answers = search(replace(question, table=refined.path))
         if not answers.each:
             yield Stuck(answers, refined)

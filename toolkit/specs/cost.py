@@ -142,6 +142,19 @@ _NEWER = {"network_bytes"}
 """Those that came when tables had names already, which stay."""
 
 
+def profile_command(
+    device: str, runtime: Runtime, mode: Mode, precision: Precision, options: str = "", *, is_modelled: bool
+) -> str:
+    """The command that makes a table, from the device's model or by measuring; `options` name folders.
+
+    A device's address is people's to fill in; `host` is this machine.
+    """
+    target = "" if is_modelled else " --target local" if device == "host" else " --target TARGET"
+    made_for = "" if runtime == "tflite" else f" --runtime {runtime}"
+    made_for += f" --mode {mode} --precision {precision}"
+    return f"python -m toolkit.profile --device {device}{target}{made_for}{options}"
+
+
 class CostTable:
     """Rows by layer under one key."""
 
@@ -178,9 +191,14 @@ class CostTable:
         if layer.name not in self.rows:
             raise MismatchError(
                 f"the table of {self.key.device} ({self.key.mode}, {self.key.precision}) has no layer {layer.name}; "
-                f"measure it: python -m toolkit.profile --device {self.key.device}"
+                f"make one that has it: {self.profile_command()}"
             )
         return self.rows[layer.name]
+
+    def profile_command(self, options: str = "") -> str:
+        """The command that makes it anew: where rows were measured, on the device; `options` name folders."""
+        key, is_modelled = self.key, "measured" not in self.kinds
+        return profile_command(key.device, key.runtime, key.mode, key.precision, options, is_modelled=is_modelled)
 
     def save(self, path: Path) -> None:
         """Write key and rows, whole or not at all."""

@@ -157,6 +157,16 @@ class DeviceProfile(Record):
         """The cluster that listens."""
         return self.clusters[self.listening_cluster]
 
+    @property
+    def modelled_runtime(self) -> Runtime | None:
+        """Whose costs its model gives: the first of its runtimes; None without a model."""
+        return self.runtimes[0].runtime if self.model else None
+
+    def can_model(self, runtime: Runtime, precision: Precision) -> bool:
+        """Whether its model gives costs of a runtime in a precision; the front end is in fp32 in all."""
+        known = self.model.precisions if self.model else {}
+        return runtime == self.modelled_runtime and {precision, "fp32"} <= set(known)
+
 
 def load_profile(name: str, folder: Path | None = None) -> DeviceProfile:
     """The profile `name` from `folder` (`--devices`) or from those that are shipped.
