@@ -148,6 +148,22 @@ def test_no_framework_is_loaded(place: Place) -> None:
     assert done.stdout.endswith("loaded set()\n")
 
 
+@pytest.mark.parametrize("arguments", [("--paper",), ("--device", "rpi4")])
+def test_recordings_without_a_framework_exit_2(place: Place, arguments: tuple[str, ...]) -> None:
+    """Where torch is not installed `--data` is answered with one line that names what to install."""
+    script = (
+        "import sys; sys.modules['torch'] = None;"
+        "from toolkit.search.__main__ import main; main(sys.argv[1:], standalone_mode=False)"
+    )
+    options = [*arguments, "--run", str(place.run), "--out", str(place.out), "--data", str(place.run)]
+    command = [sys.executable, "-c", script, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: torch is not installed (--data needs ")
+    assert line.endswith("pip install 'aec-toolkit[train]'")
+
+
 def test_parameters_and_their_tolerance(place: Place) -> None:
     """`--params N --tolerance T` bounds from both sides, and the pick lies between."""
     result = run_verb("--device", "board", "--json", "--params", "25k", "--tolerance", "5k", *place.arguments)

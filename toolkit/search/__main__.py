@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from toolkit.cli import json_option, print_json, verb
+from toolkit.cli import json_option, needs, print_json, verb
 from toolkit.search.how import how, measure_options
 from toolkit.search.options import amount, bounds, count
 
@@ -84,13 +84,15 @@ def main(as_json: bool, **options: Any) -> None:
         raise click.UsageError("--clips is a part of the recordings: name them with --data.")
     if evaluation["data"] is None and (evaluation["processes"], evaluation["nodes"]) != (1, 1):
         raise click.UsageError("--processes and --nodes evaluate on recordings: name them with --data.")
+    evaluating = needs("train", "--data needs torch, lightning-fabric, safetensors and scikit-learn")
     with Progress() as progress:
         if options.pop("paper"):
             if refused := ", ".join(_changed(but=("paper", "run", "seed", "out", "as_json", *evaluation))):
                 raise click.UsageError(f"--paper searches for no device and by parameters alone: leave out {refused}.")
-            _paper(as_json, evaluation, progress, **options)
+            (evaluating(_paper) if evaluation["data"] else _paper)(as_json, evaluation, progress, **options)
         elif options["device_names"]:
-            _search(as_json, evaluation, measuring, progress, **options)
+            search = evaluating(_search) if evaluation["data"] else _search
+            search(as_json, evaluation, measuring, progress, **options)
         else:
             raise click.UsageError("Which device? Name one: --device pixel7.")
 
