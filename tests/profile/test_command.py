@@ -177,6 +177,7 @@ def test_a_pack_is_made_here_and_measured_there(tiny_run: Path, packs: Path, tmp
         (("--target", "local", "--cores", "a,b"), "expected numbers of cores"),
         (("--device", "rpi4", "--run", "nowhere"), "holds no Run"),
         (("--device", "rpi4", "--devices", "wrong"), "did you mean title"),
+        (("--device", "rpi4", "--devices", "nowhere"), "nowhere is no folder"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_2(
@@ -203,3 +204,4 @@ def test_an_arm_device_is_not_measured_on_something_else(
     result = call("--device", "rpi4", "--target", "local", "--run", run, "--out", tmp_path)
     assert result.exit_code == 2
     assert "rpi4 has Cortex-A72 cores, the target is x86_64" in result.stderr
+    assert "--device host" in result.stderr

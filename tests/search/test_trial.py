@@ -256,7 +256,7 @@ def test_another_table_is_not_written_over(place: Place, board: SlowBoard) -> No
         (("--measure", "--target", "local", "--refine", "--processes", "2"), "leave --processes"),
         (("--measure", "--target", "moon"), "known: local"),
         (("--measure", "--target", "local", "--agent", "python", "--runtime", "executorch"), ""),
-        (("--measure", "--target", "local"), "the target is"),
+        (("--measure", "--target", "local"), "measure this machine as what it is: --device host"),
     ],
 )
 def test_options_that_do_not_belong_together_exit_2(place: Place, arguments: tuple[str, ...], message: str) -> None:

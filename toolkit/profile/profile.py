@@ -203,5 +203,5 @@ def check_machine(device: DeviceProfile, machine: str) -> None:
     if core.startswith("Cortex-") and not machine.startswith(("aarch64", "arm")):
         raise MismatchError(
             f"{device.name} has {core} cores, the target is {machine}. Name the device itself with --target ssh://..., "
-            "or leave --device out to measure this machine as what it is."
+            "or measure this machine as what it is: --device host."
         )

@@ -168,14 +168,25 @@ class DeviceProfile(Record):
         return runtime == self.modelled_runtime and {precision, "fp32"} <= set(known)
 
 
+def profile_paths(folder: Path | None = None) -> dict[str, Path]:
+    """Files of all profiles by name: those that are shipped, and before them those in `folder` (`--devices`).
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if folder and not folder.is_dir():
+        raise UserError(f"{folder} is no folder; --devices names one that holds profiles, NAME.toml.")
+    folders = [folder] if folder else []
+    return {path.stem: path for place in (DEVICES, *folders) for path in sorted(place.glob("*.toml"))}
+
+
 def load_profile(name: str, folder: Path | None = None) -> DeviceProfile:
     """The profile `name` from `folder` (`--devices`) or from those that are shipped.
 
     Raises:
-        UserError: unknown device (the known ones are listed), or a file that breaks the schema.
+        UserError: unknown device (the known ones are listed), no such folder, or a file that breaks the schema.
     """
-    folders = [folder] if folder else []
-    paths = {path.stem: path for place in (DEVICES, *folders) for path in sorted(place.glob("*.toml"))}
+    paths = profile_paths(folder)
     if name not in paths:
         near = difflib.get_close_matches(name, paths, n=1)
         hint = f" Did you mean {near[0]}?" if near else " Describe your own in a TOML file and pass --devices DIR."
