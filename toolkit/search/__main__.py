@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +86,13 @@ def main(as_json: bool, **options: Any) -> None:
     evaluating = needs("train", "--data needs torch, lightning-fabric, safetensors and scikit-learn")
     with Progress() as progress:
         if options.pop("paper"):
-            if refused := ", ".join(_changed(but=("paper", "run", "seed", "out", "as_json", *evaluation))):
+            heeded = {"--paper", "--run", "--seed", "--out", "--json", *(f"--{name}" for name in evaluation)}
+            if refused := ", ".join(sorted(_typed() - heeded)):
                 raise click.UsageError(f"--paper searches for no device and by parameters alone: leave out {refused}.")
             (evaluating(_paper) if evaluation["data"] else _paper)(as_json, evaluation, progress, **options)
+        elif options["method"] == "exhaustive" and (idle := _typed() & {"--candidates", "--seed"}):
+            drawn = " and ".join(sorted(idle))
+            raise click.UsageError(f"exhaustive compares all subnets: {drawn} goes with --method random or evolution.")
         elif options["device_names"]:
             search = evaluating(_search) if evaluation["data"] else _search
             search(as_json, evaluation, measuring, progress, **options)
@@ -97,12 +100,14 @@ def main(as_json: bool, **options: Any) -> None:
             raise click.UsageError("Which device? Name one: --device pixel7.")
 
 
-def _changed(but: Collection[str]) -> list[str]:
-    """The options that people typed, but for some."""
+def _typed() -> set[str]:
+    """The options that people typed."""
     context = click.get_current_context()
-    typed = [each for each in context.params if context.get_parameter_source(each) is ParameterSource.COMMANDLINE]
-    options = {each.name: each.opts[0] for each in context.command.params}
-    return [options[name] for name in typed if name not in but]
+    return {
+        each.opts[0]
+        for each in context.command.params
+        if context.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE
+    }
 
 
 def _search(
