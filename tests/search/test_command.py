@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from toolkit.search.__main__ import main
 from toolkit.specs.cost import CostTable
 from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick
-from toolkit.specs.run import Run
+from toolkit.specs.run import SUBNETS, Run
 from toolkit.specs.shipped import DEVICES
 
 
@@ -51,7 +52,7 @@ def test_the_answer_as_json(place: Place) -> None:
     assert document["table"]["rows"] == ["modelled"]
     assert document["error_band"] == "not validated"
     assert {each["bound"] for each in document["next_larger"]["breaks"]} <= {"max_core_share", "max_memory_mb"}
-    assert document["inside_budget"] < document["subnets"] == 128
+    assert document["inside_budget"] < document["subnets"] == document["space_subnets"] == 128
 
 
 def test_counts_are_read_in_millions(place: Place) -> None:
@@ -62,6 +63,21 @@ def test_counts_are_read_in_millions(place: Place) -> None:
     ]
     budgets = [answer["pick"]["budget"] for (answer,) in answers]
     assert [budget["max_params"] for budget in budgets] == [50_000] * 3
+
+
+def test_a_run_that_knows_a_part_of_its_space_says_so(place: Place, tmp_path: Path) -> None:
+    """On screen, in JSON and where nothing fits: how many subnets were looked at, and of how many."""
+    run = shutil.copytree(place.run, tmp_path / "part")
+    lines = (run / SUBNETS).read_text().splitlines(keepends=True)
+    (run / SUBNETS).write_text("".join(lines[:64]))
+    asked = ("--device", "board", *place.arguments, "--run", str(run))
+    result = run_verb(*asked)
+    assert "inside the budget compared, of 64 subnets looked at (of 128)" in result.stdout
+    (answer,) = json.loads(run_verb(*asked, "--json").stdout)["answers"]
+    assert (answer["subnets"], answer["space_subnets"]) == (64, 128)
+    refused = run_verb(*asked, "--max-size-mb", "0.001")
+    assert refused.exit_code == 3
+    assert "none of 64 subnets looked at (of 128) fits" in refused.stderr
 
 
 def test_an_infeasible_budget_exits_3(place: Place) -> None:

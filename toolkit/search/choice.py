@@ -71,7 +71,7 @@ def _closest(problem: Problem) -> str:
     excess = excesses(problem.costs[at], problem.budget)
     relax = " ".join(f"{each.bound.option} {_enough(each)}" for each in excess)
     return (
-        f"none of {len(problem.subnets)} subnets fits the budget. The closest, {problem.subnets[at]}, "
+        f"none of {problem.extent} fits the budget. The closest, {problem.subnets[at]}, "
         f"breaks: {', '.join(map(str, excess))}. It fits with {relax}"
     )
 

@@ -48,6 +48,12 @@ class Problem:
     score: Callable[[Sequence[Subnet]], Mapping[Subnet, float]]
     budget: Budget
 
+    @property
+    def extent(self) -> str:
+        """How many subnets are looked at, for people."""
+        looked, whole = len(self.subnets), len(self.space)
+        return f"{looked:,} subnets" if looked == whole else f"{looked:,} subnets looked at (of {whole:,})"
+
     @cached_property
     def costs(self) -> Costs:
         """Of `subnets`."""

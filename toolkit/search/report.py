@@ -66,6 +66,7 @@ def _answer_as_json(answer: Answer, question: Question, pictures: Mapping[str, P
         "table": {"path": str(answer.table_path), "rows": list(answer.table.kinds)},
         "error_band": answer.table.error_band,
         "subnets": len(answer.problem.subnets),
+        "space_subnets": len(answer.problem.space),
         "inside_budget": choice.inside,
         "front": [_scored_as_json(each) for each in choice.front],
         "next_larger": larger
@@ -149,13 +150,16 @@ def _remarks(answer: Answer, question: Question, pictures: Mapping[str, Path]) -
 
 
 def _method(answer: Answer) -> str:
-    pick, choice = answer.pick, answer.choice
-    inside = f"{choice.inside} subnets inside the budget ({len(answer.problem.subnets)} in all)"
+    pick, problem = answer.pick, answer.problem
+    inside = f"{answer.choice.inside:,} inside the budget compared, of {problem.extent}"
     if pick.method == "exhaustive":
-        return f"exhaustive, all {inside} compared"
+        return f"exhaustive, all {inside}"
     if pick.method == "random":
-        return f"random, seed {pick.seed}, {pick.candidates} of the {inside} compared"
-    return f"evolution, seed {pick.seed}, {pick.candidates} subnets inside the budget bred and compared"
+        return f"random, seed {pick.seed}, {pick.candidates} of the {inside}"
+    return (
+        f"evolution, seed {pick.seed}, {pick.candidates} inside the budget bred and compared, of a space of "
+        f"{len(problem.space):,}"
+    )
 
 
 def _for_all(best: Scored | None, question: Question) -> str:
