@@ -205,7 +205,39 @@ def test_several_devices_and_one_subnet_for_all(place: Place) -> None:
     assert everyone["predicted"]["core_share"]["value"] <= 0.009
     shown = run_verb(*devices, *place.arguments).stdout
     assert f"for all      {everyone['subnet']}" in shown
-    assert f"--subnet {everyone['subnet']}" in shown
+    assert f"python -m toolkit.export --subnet {everyone['subnet']} --run " in shown
+
+
+def test_the_subnet_for_all_is_exported_as_it_was_searched(place: Place) -> None:
+    """Its command names the precision, as those of each device do."""
+    for name in ("board", "small"):
+        write_profile(place.devices, name)
+        save_table(invented_table(Run.open(place.run), device=name, precision="fp32"), place.devices / "tables")
+    shown = run_verb("--device", "board", "--device", "small", "--precision", "fp32", *place.arguments).stdout
+    commands = [
+        line[line.index("python -m toolkit.export") :] for line in shown.splitlines() if "toolkit.export" in line
+    ]
+    assert len(commands) == 3
+    assert all(" --precision fp32 --run " in command for command in commands)
+
+
+def test_the_costs_of_the_subnet_for_all_are_the_first_devices(place: Place) -> None:
+    """Whichever device's search scored it, as a random one may: and in JSON those on each."""
+    slow = invented_table(Run.open(place.run), device="slow")
+    slower = [row.model_copy(update={"latency_us": 3 * row.latency_us}) for row in slow.rows.values()]
+    save_table(CostTable(slow.key, slower), place.devices / "tables")
+    for name, limit in (("board", "max_latency_ms = 8"), ("slow", "max_latency_ms = 900")):
+        write_profile(place.devices, name, limit)
+    for seed in map(str, range(8)):
+        drawn = ("--method", "random", "--candidates", "3", "--seed", seed, "--json")
+        everyone = [
+            json.loads(run_verb("--device", one, "--device", other, *drawn, *place.arguments).stdout)["for_all"]
+            for one, other in (("board", "slow"), ("slow", "board"))
+        ]
+        for first, found in zip(("board", "slow"), everyone, strict=True):
+            on = {device: cost["latency_ms"]["value"] for device, cost in found["predicted_on"].items()}
+            assert on["slow"] == pytest.approx(3 * on["board"])
+            assert found["predicted"]["latency_ms"]["value"] == on[first]
 
 
 def test_a_device_that_nothing_fits_does_not_spoil_the_others(place: Place) -> None:

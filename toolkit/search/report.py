@@ -29,7 +29,7 @@ def as_json(answers: Answers, question: Question, pictures: Mapping[str, Path]) 
     return {
         "answers": [_answer_as_json(answer, question, pictures) for answer in answers.each],
         "infeasible": dict(answers.infeasible),
-        "for_all": everyone and _scored_as_json(everyone),
+        "for_all": everyone and _scored_as_json(everyone) | {"predicted_on": _on_each(everyone, answers)},
     }
 
 
@@ -50,11 +50,11 @@ def print_answers(answers: Answers, question: Question, pictures: Mapping[str, P
         _print_remarks(console, [("for all", _for_all(answers.for_all, question))])
 
 
-def next_command(question: Question, device: str) -> str:
-    """What people type next."""
+def next_command(question: Question, choice: str) -> str:
+    """What people type next; `choice` is the option that says what to export."""
     runtime = "" if question.runtime == "tflite" else f" --runtime {question.runtime}"
     precision = "" if question.precision == "int8" else f" --precision {question.precision}"
-    return f"python -m toolkit.export --device {device}{runtime}{precision}{question.folders}"
+    return f"python -m toolkit.export {choice}{runtime}{precision}{question.folders}"
 
 
 def _answer_as_json(answer: Answer, question: Question, pictures: Mapping[str, Path]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _answer_as_json(answer: Answer, question: Question, pictures: Mapping[str, P
             ],
         },
         "picture": str(picture) if picture else None,
-        "next_command": next_command(question, answer.pick.device),
+        "next_command": next_command(question, f"--device {answer.pick.device}"),
     }
 
 
@@ -89,6 +89,12 @@ def _scored_as_json(scored: Scored) -> dict[str, Any]:
         "predicted": scored.cost.model_dump(mode="json"),
         "inside_budget": scored.is_inside,
     }
+
+
+def _on_each(scored: Scored, answers: Answers) -> dict[str, Any]:
+    """What a subnet costs on each device."""
+    every = {answer.pick.device: answer.problem.cost([scored.subnet])[0] for answer in answers.each}
+    return {device: cost.model_dump(mode="json") for device, cost in every.items()}
 
 
 def _score_of(answer: Answer, subnet: str) -> float | None:
@@ -146,7 +152,7 @@ def _remarks(answer: Answer, question: Question, pictures: Mapping[str, Path]) -
         remarks.append(("", "to measure on the device itself: python -m toolkit.profile --help"))
     drawn = pictures.get(pick.device)
     remarks.append(("picture", str(drawn) if drawn else NO_PICTURE))
-    return [*remarks, ("pick", str(answer.path)), ("next", next_command(question, pick.device))]
+    return [*remarks, ("pick", str(answer.path)), ("next", next_command(question, f"--device {pick.device}"))]
 
 
 def _method(answer: Answer) -> str:
@@ -165,7 +171,6 @@ def _method(answer: Answer) -> str:
 def _for_all(best: Scored | None, question: Question) -> str:
     if best is None:
         return "no subnet that was compared fits every device's budget"
-    return (
-        f"{best.subnet} (mAP {best.mean_average_precision:.3f}) is the best that fits every device: "
-        f"python -m toolkit.export --subnet {best.subnet}{question.folders}"
+    return f"{best.subnet} (mAP {best.mean_average_precision:.3f}) is the best that fits every device: " + next_command(
+        question, f"--subnet {best.subnet}"
     )

@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
-from toolkit.costs.bounds import keeps, merge
+from toolkit.costs.bounds import merge
 from toolkit.costs.predict import Costs, predict_all, widths_of
 from toolkit.costs.tables import find_table, load_table
 from toolkit.search.choice import Choice, choose, with_costs
@@ -86,7 +84,7 @@ class Answers:
     each: tuple[Answer, ...]
     infeasible: Mapping[str, str]
     for_all: Scored | None = None
-    """The best that is inside every device's budget, with its costs on the first; None with one device."""
+    """The best that is inside every device's budget, with its costs on the first named; None with one device."""
 
 
 def search(question: Question, scorer: Scorer | None = None) -> Answers:
@@ -207,8 +205,8 @@ def _pick(
 
 def _for_all(answers: Sequence[Answer], problems: Sequence[Problem]) -> Scored | None:
     """The best-scoring of all that were scored and that every device's budget holds."""
-    if len(problems) < 2 or not answers:
+    if len(problems) < 2:
         return None
-    every = {each.subnet: each for answer in reversed(answers) for each in answer.choice.scored}
-    held = np.all([keeps(problem.cost(list(every)), problem.budget) for problem in problems], axis=0)
-    return best([each for each, holds in zip(every.values(), held, strict=True) if holds])
+    scores = {each.subnet: each.mean_average_precision for answer in answers for each in answer.choice.scored}
+    on_each = zip(*(with_costs(problem, scores) for problem in problems), strict=True)
+    return best(costs[0] for costs in on_each if all(each.is_inside for each in costs))
