@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.search.toys import Toys, problem_of, toys
+from tests.search.toys import Toys, costs, problem_of, toys
 from toolkit.costs.bounds import excesses, merge
 from toolkit.search.choice import Choice, choose, with_costs
 from toolkit.search.methods import Method, scored
@@ -90,3 +91,16 @@ def test_the_advice_of_an_infeasible_search_works(toy: Toys, latency: float, par
     assert not excesses(every[closest], relaxed)
     worst = {subnet: max(excess.share for excess in excesses(cost, budget)) for subnet, cost in every.items()}
     assert worst[closest] == pytest.approx(min(worst.values()))
+
+
+@given(found=st.floats(1e-6, 1e9), allowed=st.floats(1e-3, 0.999))
+@example(found=60.900000000000006, allowed=0.5)
+def test_an_advised_amount_is_enough_as_it_is_typed(found: float, allowed: float) -> None:
+    """Rounded up and never down, by less than a hundredth."""
+    one = Subnet(blocks=((1,),))
+    toy = problem_of({one: (1, 1, 1)}, Budget(max_latency_ms=found * allowed))
+    problem = replace(toy, cost=lambda some: costs([found] * len(some), [1] * len(some)))
+    with pytest.raises(InfeasibleError) as caught:
+        choose(problem, with_costs(problem, {one: 0.5}))
+    typed = float(str(caught.value).split()[-1])
+    assert found <= typed <= 1.01 * found

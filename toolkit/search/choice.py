@@ -5,9 +5,9 @@ Proved by tests/search/test_choice.py.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 
 import numpy as np
 
@@ -80,5 +80,8 @@ def _enough(excess: Excess) -> str:
     """A bound that the subnet keeps: counts as they are, amounts rounded up to three digits."""
     if isinstance(excess.found, int):
         return str(excess.found)
-    digits = max(0, 2 - math.floor(math.log10(excess.found)))
-    return str(math.ceil(excess.found * 10**digits) / 10**digits)
+    return f"{_UP.create_decimal_from_float(excess.found):f}"
+
+
+_UP = Context(prec=3, rounding=ROUND_CEILING)
+"""Exact in decimals: in binary ones 60.900000000000006 is rounded up to 60.9."""
