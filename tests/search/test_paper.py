@@ -70,6 +70,17 @@ def test_one_command_draws_the_boxes(tmp_path: Path) -> None:
     assert all(row["best"] in shown for row in answer["budgets"] if row["best"])
 
 
+@pytest.mark.parametrize("columns", ["60", "40"])
+def test_a_narrow_screen_cuts_no_subnet_off(tmp_path: Path, columns: str) -> None:
+    """What does not fit a line stands on the next."""
+    of_run = ["--paper", "--run", str(fake_run(tmp_path / "run")), "--out", str(tmp_path / "out")]
+    budgets = json.loads(CliRunner().invoke(main, [*of_run, "--json"]).stdout)["budgets"]
+    shown = CliRunner().invoke(main, of_run, env={"COLUMNS": columns}).stdout.partition("picture")[0].splitlines()
+    start = next(line.index("best") for line in shown if "best" in line)
+    last_column = "".join(line[start:].strip() for line in shown)
+    assert last_column == "best" + "".join(row["best"] or "" for row in budgets)
+
+
 @pytest.mark.parametrize("other", [("--device", "rpi4"), ("--clips", "4", "--data", ".")])
 def test_the_papers_searches_are_for_no_device(other: tuple[str, ...]) -> None:
     """A device or a part of the clips contradicts `--paper`."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from toolkit.search.methods import PAPER_CANDIDATES
 from toolkit.search.picture import NO_PICTURE, save_picture
@@ -106,9 +106,9 @@ def as_json(rows: Sequence[PaperRow], picture: Path | None) -> dict[str, Any]:
 
 def print_rows(rows: Sequence[PaperRow], picture: Path | None) -> None:
     """A line for each budget to stdout."""
-    table = Table(
-        "parameters", "of the full", "candidates", "mAP", "best", box=None, pad_edge=False, padding=(0, 3, 0, 0)
-    )
+    titles = ("parameters", "of the full", "candidates", "mAP", "best")
+    columns = [Column(title, overflow="fold") for title in titles]  # an id that is cut off is none
+    table = Table(*columns, box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for row in rows:
         means = sorted(row.scores.values())
         spread = f"{means[0]:.3f} to {means[-1]:.3f}" if means else "no subnet is that large"
