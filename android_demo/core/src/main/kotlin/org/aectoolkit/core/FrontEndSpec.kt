@@ -6,6 +6,7 @@ import java.math.BigDecimal
 import java.math.MathContext
 import java.math.RoundingMode
 import java.security.MessageDigest
+import kotlin.math.abs
 
 /**
  * Everything that defines log-mel. The computation is in the model file; here is what its fingerprint is made of, the
@@ -63,6 +64,6 @@ internal fun pythonText(value: Double): String {
         return sign + if ('.' in plain) plain else "$plain.0"
     }
     val mantissa = if (digits.length == 1) digits else "${digits[0]}.${digits.drop(1)}"
-    val power = "%02d".format(if (exponent < 0) -exponent else exponent)
+    val power = abs(exponent).toString().padStart(2, '0') // format() would write a Persian phone's own digits
     return "$sign${mantissa}e${if (exponent < 0) "-" else "+"}$power"
 }

@@ -1,6 +1,7 @@
 package org.aectoolkit.core
 
 import kotlinx.serialization.json.Json
+import java.util.Locale
 import kotlin.test.Test
 import kotlin.test.assertEquals
 
@@ -12,6 +13,20 @@ class FrontEndSpecTest {
         for (case in cases) {
             val spec = Json.decodeFromJsonElement(FrontEndSpec.serializer(), case.getValue("front_end"))
             assertEquals(case.text("fingerprint"), spec.fingerprint, "$spec")
+        }
+    }
+
+    @Test
+    fun `a phone with other digits makes the same fingerprint`() {
+        val before = Locale.getDefault()
+        try {
+            for (tag in listOf("fa", "ar-EG-u-nu-arab", "tr")) {
+                Locale.setDefault(Locale.forLanguageTag(tag))
+                assertEquals("1e-10", pythonText(1e-10))
+                Bundle.open(Fixtures.bundle) // whose fingerprint is Python's
+            }
+        } finally {
+            Locale.setDefault(before)
         }
     }
 
