@@ -4,7 +4,7 @@
 
     bundle/         BUNDLE, which holds `stream` in int8 and fp32
     listen/         a scene as two WAV files; of each file and precision `listen --json` and the score of each decision
-    wav/            one short signal in each kind of WAV, and its samples as soundfile reads them
+    wav/            one short signal in each kind of WAV, others with lying headers, and the samples that Python reads
     resampled/      signals at usual rates, and soxr's answer at the bundle's
     *.jsonl         fingerprints, decoded events, and manifests with Python's verdict on each
 
@@ -13,6 +13,7 @@ Run by `make android` before Maven; all randomness is seeded. Not a test: those 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import random
@@ -28,14 +29,14 @@ import numpy as np
 import soundfile
 import soxr
 
-from toolkit.audio.decode import stream_audio
+from toolkit.audio.decode import read_audio, stream_audio
 from toolkit.audio.scene import demo_scene
 from toolkit.events.decoder import Decision, EventDecoder
 from toolkit.listen.interpreter import Classifier
 from toolkit.listen.listener import Listener
 from toolkit.listen.steps import make_step
 from toolkit.specs.bundle import BundleManifest, open_bundle
-from toolkit.specs.errors import ToolkitError
+from toolkit.specs.errors import ToolkitError, UserError
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.run import LabelDecision
 from toolkit.specs.runtime import Precision
@@ -53,6 +54,7 @@ def main(bundle: Path, out: Path) -> None:
     shutil.copytree(bundle, out / "bundle")
     write_listening(bundle, out / "listen")
     write_wavs(out / "wav")
+    write_headers(out / "wav" / "headers")
     write_resampled(out / "resampled", open_bundle(bundle).front_end.sample_rate_hz)
     for name, cases in (
         ("fingerprints", fingerprints(random.Random(1))),
@@ -97,6 +99,21 @@ def write_wavs(folder: Path) -> None:
             path = folder / f"{subtype}-{channels}-{kind}.wav"
             soundfile.write(path, signal[:, :channels], 16_000, subtype=subtype, format=kind)
             np.concatenate(list(stream_audio(path, 16_000, 999))).astype("<f4").tofile(path.with_suffix(".f32"))
+
+
+def write_headers(folder: Path) -> None:
+    """16-bit mono by its RIFF length, data length and bytes that are there: cut, odd, or of a recorder killed."""
+    folder.mkdir()
+    cases = "2036-2000-2000 2036-2000-1999 2036-2000-1998 2036-2000-1 2035-1999-1999 8-0-2000 8-0-1999 8-0-0 0-0-2000"
+    for case in (*cases.split(), "2036-0-2000"):
+        path = folder / f"{case}.wav"
+        soundfile.write(path, np.random.default_rng(5).uniform(-1, 1, 1_000), 16_000, subtype="PCM_16")
+        riff, data, there = map(int, case.split("-"))
+        whole = bytearray(path.read_bytes())
+        whole[4:8], whole[40:44] = struct.pack("<I", riff), struct.pack("<I", data)
+        path.write_bytes(whole[: 44 + there])
+        with contextlib.suppress(UserError):
+            read_audio(path, 16_000).astype("<f4").tofile(path.with_suffix(".f32"))
 
 
 def write_resampled(folder: Path, to_hz: int) -> None:

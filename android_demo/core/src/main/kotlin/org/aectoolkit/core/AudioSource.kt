@@ -1,5 +1,8 @@
 package org.aectoolkit.core
 
+/** What a file or a bundle may claim: the bounds of toolkit/audio/decode.py. */
+internal val RATES_HZ = 1_000..768_000
+
 /** Mono samples in -1..1 at one rate: a microphone, a file, or anything else that a person can hear. */
 interface AudioSource : AutoCloseable {
     val sampleRateHz: Int

@@ -15,20 +15,22 @@ internal class WavHeader private constructor(
         const val UNKNOWN = 0x7FFF_0000L
 
         private const val NO_LENGTH = 0xFFFF_FFFFL
+
+        /** Stands in the header of a file until its recorder closes it, with a data length of 0. */
+        private const val UNCLOSED = 8L
         private const val WHOLE = Long.MAX_VALUE / 2
         private const val LONGEST_FORMAT = 4096L
         private const val PCM = 1
         private const val FLOAT = 3
         private const val EXTENSIBLE = 0xFFFE
         private const val EXTENSIBLE_BYTES = 26
-        private val RATES = 1_000..768_000
         private const val MOST_CHANNELS = 64
 
         /** Read up to the first sample. Throws [Refused], and EOFException when the file ends before. */
         fun read(stream: InputStream): WavHeader {
             val kind = tag(stream)
             if (kind != "RIFF" && kind != "RF64") throw Refused("This is no WAV file. Choose one that ends in .wav.")
-            length(stream)
+            val unclosed = length(stream) == UNCLOSED
             if (tag(stream) != "WAVE") throw Refused("This is no WAV file. Choose one that ends in .wav.")
             var format: WavFormat? = null
             var longLength = WHOLE
@@ -51,7 +53,12 @@ internal class WavHeader private constructor(
                     "data" -> {
                         val known =
                             format ?: throw Refused("This WAV file has samples before their format. Record it again.")
-                        val promised = if (size < NO_LENGTH) size else longLength
+                        val promised =
+                            when {
+                                size == 0L && unclosed -> WHOLE
+                                size < NO_LENGTH -> size
+                                else -> longLength
+                            }
                         if (promised < 0) throw Refused("This WAV file has a length below zero. Record it again.")
                         return WavHeader(known, promised)
                     }
@@ -78,7 +85,7 @@ internal class WavHeader private constructor(
             if ((code != PCM && code != FLOAT) || bits !in held) {
                 throw Refused("This WAV file has samples of format $code with $bits bits. Save it as 16-bit PCM.")
             }
-            if (channels !in 1..MOST_CHANNELS || rate !in RATES) {
+            if (channels !in 1..MOST_CHANNELS || rate !in RATES_HZ) {
                 throw Refused("This WAV file claims $channels channels at $rate Hz. Save it as mono at 32000 Hz.")
             }
             val format = WavFormat(code == FLOAT, bits, channels, rate)

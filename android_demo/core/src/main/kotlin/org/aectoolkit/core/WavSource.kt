@@ -31,11 +31,11 @@ class WavSource(
             format = header.format
             promised = header.dataBytes
         } catch (fault: IOException) {
-            close()
+            runCatching { close() }
             val why = if (fault is EOFException) "it ends in its header" else fault.message
             throw Refused("This WAV file cannot be read: $why. Copy or record it again.")
         } catch (refused: Refused) {
-            close()
+            runCatching { close() }
             throw refused
         }
     }
@@ -45,7 +45,7 @@ class WavSource(
     override fun read(into: FloatArray): Int {
         if (into.isEmpty() || closed) return if (closed) -1 else 0
         val size = format.frameBytes
-        val wanted = minOf(into.size.toLong() * size, promised - taken).toInt() / size * size
+        val wanted = minOf(into.size.toLong() * size, promised - taken).toInt()
         if (wanted == 0) return end()
         if (block.size < wanted) block = ByteArray(wanted)
         val count =
@@ -77,9 +77,8 @@ class WavSource(
     }
 
     private fun end(): Int {
-        val frame = format.frameBytes
-        if (taken < frame) throw Refused("This WAV file holds no sound: zero samples. Record it again.")
-        if (promised < WavHeader.UNKNOWN && promised - taken >= frame) {
+        if (taken < format.frameBytes) throw Refused("This WAV file holds no sound: zero samples. Record it again.")
+        if (promised < WavHeader.UNKNOWN && taken < promised) {
             throw Refused("This WAV file is cut: $taken of $promised bytes are there. Copy or record it again.")
         }
         return -1

@@ -94,3 +94,11 @@ fun AudioSource.all(piece: Int = 1_000): FloatArray {
     }
     return samples.copyOf(size)
 }
+
+/** What lives on the heap now. */
+fun usedBytes(): Long {
+    System.gc()
+    return java.lang.Runtime
+        .getRuntime()
+        .run { totalMemory() - freeMemory() }
+}
