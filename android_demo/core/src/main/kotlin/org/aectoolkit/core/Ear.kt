@@ -127,8 +127,16 @@ class Ear(
         chargedS = now
     }
 
-    private companion object {
-        const val LOG_MEL = "log_mel"
-        val NONE = FloatArray(0)
+    companion object {
+        private const val LOG_MEL = "log_mel"
+        private val NONE = FloatArray(0)
+
+        /** Hears one hop of silence: whether a bundle can be used here. Throws [Refused] when it cannot. */
+        fun tryOut(
+            bundle: Bundle,
+            runners: RunnerFactory,
+        ) {
+            Ear(bundle, runners).use { it.hear(FloatArray(it.hopSamples), it.hopSamples) }
+        }
     }
 }

@@ -69,6 +69,16 @@ class EarTest {
     }
 
     @Test
+    fun `a bundle is tried out with a hop of silence, and its model is closed`() {
+        val good = loudness()
+        Ear.tryOut(bundle, good)
+        assertContentEquals(FloatArray(30_720), good.asked.single().getValue("samples"))
+        val bad = FakeRunners { mapOf("scores" to scores(Float.NaN)) }
+        assertFailsWith<Refused> { Ear.tryOut(bundle, bad) }
+        assertEquals(listOf(1, 1), listOf(good.closed, bad.closed))
+    }
+
+    @Test
     fun `the share of a core is CPU time over the time heard`() {
         var cpu = 0.0
         val runners =

@@ -46,7 +46,7 @@ class ReplacedBundleTest {
         assertEquals(used, store.current()?.folder)
     }
 
-    private fun store() = BundleStore(File(folder, "bundles")) { Ear(it, TfliteRunners()).close() }
+    private fun store() = BundleStore(File(folder, "bundles")) { Ear.tryOut(it, TfliteRunners()) }
 
     private fun scores(
         ear: Ear,
