@@ -44,7 +44,7 @@ from toolkit.specs.runtime import Precision
 PRECISIONS: tuple[Precision, ...] = ("int8", "fp32")
 RATES_HZ = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000)
 WAV_SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
-VALUES: tuple[Any, ...] = (None, "text", "3", 3, 0, -1, 1.5, -0.5, True, [], {}, 1e300)
+VALUES: tuple[Any, ...] = (None, "text", "3", 3, 0, -1, 1.5, -0.5, True, [], {}, [1], {"a": 1}, 1e300)
 
 
 def main(bundle: Path, out: Path) -> None:

@@ -44,6 +44,9 @@ class Bundle private constructor(
         const val MANIFEST = "manifest.json"
         const val LABELS = "labels.txt"
 
+        /** The output that shows what the model heard, where it has one. */
+        internal const val LOG_MEL = "log_mel"
+
         /** Open a bundle. Throws [Refused] when it is not whole, damaged, or written for another app. */
         fun open(folder: File): Bundle {
             try {
@@ -103,6 +106,14 @@ class Bundle private constructor(
                 throw Refused(
                     "${file.name} takes $taken and gives $given; expected ${manifest.hopSamples} samples and " +
                         "${manifest.labels.size} scores. Export the bundle again.",
+                )
+            }
+            val picture = file.outputs.find { it.name == LOG_MEL }?.shape
+            val (frames, bins) = with(manifest) { hopSamples / frontEnd.hopSamples to frontEnd.melBins }
+            if (picture != null && picture != listOf(1, frames, bins, 1) && picture != listOf(1, 1, frames, bins)) {
+                throw Refused(
+                    "${file.name} gives log-mel of $picture, not $frames frames of $bins mel bins. " +
+                        "Export the bundle again.",
                 )
             }
             val before = file.inputs.drop(1).map { it.shape }

@@ -29,7 +29,7 @@ class Ear(
     private val runner = runners.open(bundle.path(file), file, threads)
     private val audio = file.inputs.first().name
     private val scores = file.outputs.first().name
-    private val picture = file.outputs.find { it.name == LOG_MEL }?.name
+    private val picture = file.outputs.find { it.name == Bundle.LOG_MEL }?.name
     private val state =
         file.inputs.drop(1).zip(file.outputs.takeLast(file.inputs.size - 1)) { old, new -> old.name to new.name }
     private val inputs = file.inputs.associateTo(mutableMapOf()) { it.name to FloatArray(it.size) }
@@ -128,7 +128,6 @@ class Ear(
     }
 
     companion object {
-        private const val LOG_MEL = "log_mel"
         private val NONE = FloatArray(0)
 
         /** Hears one hop of silence: whether a bundle can be used here. Throws [Refused] when it cannot. */

@@ -22,7 +22,13 @@ object ManifestParser {
     const val SCHEMA = 1
     private const val DEEPEST = 64
     private const val MOST_CORES = 64
+
+    /** Samples, or numbers of log-mel: a minute at 32 kHz, where export writes ten seconds. */
+    private const val MOST_IN_WINDOW = 1 shl 21
     private val SMOOTHINGS = 1..1001
+    private val BOOLEAN = Regex("true|false")
+    private val WHOLE = Regex("-?(0|[1-9][0-9]*)")
+    private val NUMBER = Regex("$WHOLE(\\.[0-9]+)?([eE][+-]?[0-9]+)?")
     private val strict = Json { allowSpecialFloatingPointValues = false }
 
     /** Throws [Refused]. */
@@ -79,7 +85,7 @@ object ManifestParser {
         return most
     }
 
-    /** The library takes `"3"` for 3 and a number for a text; the toolkit does neither. */
+    /** The library takes `"3"` for 3, a number for a text and what Java calls a number; the toolkit takes none of it. */
     @OptIn(ExperimentalSerializationApi::class)
     private fun checkKinds(
         element: JsonElement,
@@ -89,6 +95,9 @@ object ManifestParser {
         if (element is JsonNull) return // whether it may be null is the library's to check
         when (element) {
             is JsonObject -> {
+                if (expected.kind != StructureKind.CLASS && expected.kind != StructureKind.MAP) {
+                    throw broken("$place is an object")
+                }
                 for ((key, value) in element) {
                     val index =
                         if (expected.kind == StructureKind.MAP) 1 else expected.getElementIndex(key)
@@ -104,8 +113,15 @@ object ManifestParser {
             }
 
             is JsonPrimitive -> {
-                val number = expected.kind is PrimitiveKind && expected.kind != PrimitiveKind.STRING
-                if (element.isString == number) throw broken("$place is ${short(element)}")
+                val written =
+                    when (expected.kind) {
+                        PrimitiveKind.BOOLEAN -> BOOLEAN
+                        PrimitiveKind.INT, PrimitiveKind.LONG -> WHOLE
+                        PrimitiveKind.DOUBLE -> NUMBER
+                        else -> null
+                    }
+                val good = if (element.isString) written == null else written?.matches(element.content) == true
+                if (!good) throw broken("$place is ${short(element)}")
             }
         }
     }
@@ -134,9 +150,15 @@ object ManifestParser {
     private fun frontEndFaults(manifest: Manifest): Sequence<String> =
         sequence {
             val spec = manifest.frontEnd
-            val whole = listOf(spec.sampleRateHz, spec.windowSamples, spec.hopSamples, spec.melBins)
+            val whole = listOf(spec.windowSamples, spec.hopSamples, spec.melBins)
             val small = whole.any { it < 1 } || spec.floorPower <= 0 || spec.fMinHz < 0
             if (small) yield("a front_end number is too small")
+            if (spec.sampleRateHz !in RATES_HZ) yield("its sample rate of ${spec.sampleRateHz} Hz is not in $RATES_HZ")
+            val samples = maxOf(manifest.windowSamples, spec.windowSamples)
+            val picture = manifest.windowSamples.toLong() / spec.hopSamples * spec.melBins
+            if (maxOf(samples.toLong(), picture) > MOST_IN_WINDOW) {
+                yield("a window of $samples samples and $picture numbers of log-mel is too large")
+            }
             if (!(spec.fMinHz < spec.fMaxHz && spec.fMaxHz <= spec.sampleRateHz / 2.0)) {
                 yield("the front end's band ${spec.fMinHz}-${spec.fMaxHz} Hz does not fit ${spec.sampleRateHz} Hz")
             }

@@ -81,6 +81,12 @@ class BundleTest {
         assertContains(refusal(), "does not give back the state")
     }
 
+    @Test
+    fun `a picture of other mel bins than the front end's is refused`() {
+        editManifest { it.replaceFirst(Regex("(\"name\": \"log_mel\",\\s+\"shape\": \\[\\s+1,\\s+96,\\s+)64"), "$132") }
+        assertContains(refusal(), "not 96 frames of 64 mel bins")
+    }
+
     private fun editManifest(change: (String) -> String) {
         val manifest = File(folder, "manifest.json")
         val before = manifest.readText()
