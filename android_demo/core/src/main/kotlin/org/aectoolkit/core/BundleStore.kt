@@ -1,8 +1,10 @@
 package org.aectoolkit.core
 
 import java.io.File
+import java.io.FileOutputStream
 import java.io.IOException
 import java.io.InputStream
+import java.io.OutputStream
 import java.nio.file.AtomicMoveNotSupportedException
 import java.nio.file.Files
 import java.nio.file.StandardCopyOption.ATOMIC_MOVE
@@ -64,7 +66,7 @@ class BundleStore(
             trial(bundle)
             dropStrangers(folder, bundle.manifest)
             val next = File(root, "current.part")
-            next.writeText(folder.name)
+            next.writeSynced { it.write(folder.name.toByteArray()) }
             replace(next, pointer)
             taken = true
             sweep(folder.name)
@@ -115,7 +117,7 @@ class BundleStore(
             }
             if (!names.add(name)) throw Refused("The bundle holds $name twice. Choose what export --zip wrote.")
             if (names.size > MOST_FILES) throw Refused("The bundle holds more than $MOST_FILES files. It is not used.")
-            File(folder, name).outputStream().use { file ->
+            File(folder, name).writeSynced { file ->
                 val block = ByteArray(BLOCK)
                 while (true) {
                     val count = stream.read(block)
@@ -136,6 +138,13 @@ class BundleStore(
         const val MOST_BYTES = 256L shl 20
         const val BLOCK = 1 shl 16
         const val SHOWN = 60
+
+        /** On disk when it returns, so that a phone that dies finds the old bundle or a whole new one. */
+        fun File.writeSynced(write: (OutputStream) -> Unit) =
+            FileOutputStream(this).use { file ->
+                write(file)
+                file.fd.sync()
+            }
 
         fun ZipEntry.plainName(): String {
             if (isDirectory) throw Refused("The zip holds a folder. Choose what export --zip wrote.")
