@@ -103,8 +103,10 @@ internal class FilterBank(
 ) {
     private val up = toHz / gcd(fromHz, toHz).toLong()
     private val down = fromHz / gcd(fromHz, toHz).toLong()
-    private val phases = minOf(up, MOST_PHASES).toInt()
     private val scale = minOf(1.0, up.toDouble() / down)
+
+    /** Places that are kept: the longer the low pass, the less it changes from one to the next. */
+    private val phases = minOf(up, ceil(MOST_PHASES * scale).toLong()).toInt()
 
     /** Input samples on either side of an output; even, so that [sum] comes out. */
     val half: Int = 2 * ceil(LENGTH / 4 / scale).toInt()
@@ -166,7 +168,7 @@ internal class FilterBank(
     }
 
     private companion object {
-        const val MOST_PHASES = 2048L
+        const val MOST_PHASES = 2048
         const val PASS = 0.913
         const val CUT = (1 + PASS) / 2
         const val REJECTION_DB = 120.0

@@ -54,6 +54,17 @@ class ResampledTest {
         for (at in 500 until prime.size - 500) assertEquals(expected[at], prime[at], 2e-5f)
     }
 
+    @Test
+    fun `a header's highest rate becomes a low one in little room, and the tone keeps its height`() {
+        val source = ArraySource(tone(100.0, 767_999), 767_999)
+        val before = usedBytes()
+        val resampled = Resampled(source, 1_000)
+        assertTrue(usedBytes() - before < 8 shl 20, "took ${usedBytes() - before} bytes")
+        val found = resampled.all()
+        val expected = tone(100.0, 1_000)
+        for (at in 200 until found.size - 200) assertEquals(expected[at], found[at], 2e-5f)
+    }
+
     private fun error(
         found: FloatArray,
         expected: FloatArray,
