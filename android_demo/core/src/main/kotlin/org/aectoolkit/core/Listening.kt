@@ -39,7 +39,7 @@ class Listening(
     override fun close() {
         stopped.set(true)
         buffer.end()
-        resampled.close()
+        closeSource()
         threads.filter { it != Thread.currentThread() && it.state != Thread.State.NEW }.forEach { it.join() }
         if (threads.all { it.state == Thread.State.NEW }) ear.close()
     }
@@ -64,12 +64,11 @@ class Listening(
     private fun empty() {
         val hop = FloatArray(ear.hopSamples)
         while (!stopped.get()) {
-            val whole = buffer.await(hop, WAIT_MS)
-            val count = if (whole) hop.size else buffer.rest(hop)
+            val count = buffer.take(hop, WAIT_MS)
             if (count < 0) continue
             ear.droppedSamples = buffer.dropped
             tell(ear.hear(hop, count))
-            if (!whole) break
+            if (count < hop.size) break
         }
         lost?.let { throw it }
         if (!stopped.get()) tell(ear.finish())
@@ -89,18 +88,13 @@ class Listening(
         for (moment in moments) if (!stopped.get()) onMoment(moment)
     }
 
+    /** A stream that cannot be closed takes nothing from what was heard. */
+    private fun closeSource() = runCatching { resampled.close() }
+
     private fun guarded(work: () -> Unit) {
-        var fault: Throwable? = null
-        try {
-            work()
-        } catch (thrown: Throwable) {
-            fault = thrown
-        }
-        try {
-            resampled.close()
-        } finally {
-            ear.close()
-        }
+        val fault = runCatching(work).exceptionOrNull()
+        closeSource()
+        ear.close()
         if (!stopped.getAndSet(true)) onEnd(fault)
     }
 

@@ -45,23 +45,21 @@ class RingBuffer(
         changed.signalAll()
     }
 
-    /** Fill all of [into] with the oldest samples; false, and nothing is read, while there are fewer. */
-    fun read(into: FloatArray): Boolean =
-        lock.withLock {
-            if (size < into.size) return false
-            copyOut(into, into.size)
-            true
-        }
-
-    /** As [read], but waits for the samples, until [end] was called or [millis] have passed. */
-    fun await(
+    /**
+     * Wait for the oldest samples that fill [into] and take them; returns how many. After [end] these are what is left,
+     * which may be fewer; -1, and nothing is taken, when [millis] have passed before there were enough.
+     */
+    fun take(
         into: FloatArray,
         millis: Long,
-    ): Boolean =
+    ): Int =
         lock.withLock {
             var left = TimeUnit.MILLISECONDS.toNanos(millis)
             while (size < into.size && !ended && left > 0) left = changed.awaitNanos(left)
-            read(into)
+            if (size < into.size && !ended) return -1
+            val count = minOf(size, into.size)
+            copyOut(into, count)
+            count
         }
 
     /** Nothing more will be written. */
@@ -69,15 +67,6 @@ class RingBuffer(
         lock.withLock {
             ended = true
             changed.signalAll()
-        }
-
-    /** What is left when nothing more will be written: up to all of [into]; -1 while more may come. */
-    fun rest(into: FloatArray): Int =
-        lock.withLock {
-            if (!ended) return -1
-            val count = minOf(size, into.size)
-            copyOut(into, count)
-            count
         }
 
     private fun copyIn(

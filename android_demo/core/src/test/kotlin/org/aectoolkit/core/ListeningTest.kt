@@ -1,5 +1,6 @@
 package org.aectoolkit.core
 
+import java.io.IOException
 import java.util.concurrent.CompletableFuture
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.LinkedBlockingQueue
@@ -85,6 +86,23 @@ class ListeningTest {
         Listening(Ear(bundle, loudness()), source, live = true, { heard.incrementAndGet() }, end::complete).start()
         assertIs<SourceLost>(end.get(20, TimeUnit.SECONDS))
         assertEquals(1, heard.get())
+    }
+
+    @Test
+    fun `a stream that cannot be closed ends as any other does`() {
+        for (live in listOf(true, false)) {
+            val broken =
+                object : AudioSource by ArraySource(FloatArray(64_000), 32_000) {
+                    override fun close(): Unit = throw IOException("the document is gone")
+                }
+            val runners = loudness()
+            val end = CompletableFuture<Throwable?>()
+            val listening = Listening(Ear(bundle, runners), broken, live, {}, end::complete)
+            listening.start()
+            assertNull(end.get(20, TimeUnit.SECONDS))
+            assertEquals(1, runners.closed)
+            listening.close()
+        }
     }
 
     @Test

@@ -11,7 +11,6 @@ import kotlin.concurrent.thread
 import kotlin.test.Test
 import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
-import kotlin.test.assertFalse
 import kotlin.test.assertTrue
 
 class RingBufferTest {
@@ -35,9 +34,9 @@ class RingBufferTest {
                         }
                     } else {
                         val into = FloatArray(size)
-                        val there = buffer.read(into)
-                        assertEquals(model.size >= size, there)
-                        if (there) assertContentEquals(FloatArray(size) { model.removeFirst() }, into)
+                        val count = buffer.take(into, 0)
+                        assertEquals(if (model.size >= size) size else -1, count)
+                        if (count >= 0) assertContentEquals(FloatArray(size) { model.removeFirst() }, into)
                     }
                     assertEquals(dropped, buffer.dropped)
                 }
@@ -63,7 +62,7 @@ class RingBufferTest {
         val into = FloatArray(100)
         var read = 0L
         var last = -1f
-        while (buffer.await(into, 10_000)) {
+        while (buffer.take(into, 10_000) == into.size) {
             assertEquals(0f, into[0] % 100, "a read begins with a whole unit")
             into.forEach {
                 assertTrue(it > last)
@@ -77,15 +76,38 @@ class RingBufferTest {
     }
 
     @Test
-    fun `a reader that waits is woken by the end, and gets the rest`() {
+    fun `a reader that waits is woken by the end, and gets all that is left`() {
         val buffer = RingBuffer(capacity = 10, unit = 5)
         buffer.write(floatArrayOf(1f, 2f, 3f), 3)
-        assertEquals(-1, buffer.rest(FloatArray(5)))
-        thread { buffer.end() }
         val into = FloatArray(5)
-        assertFalse(buffer.await(into, 10_000))
-        assertEquals(3, buffer.rest(into))
-        assertContentEquals(floatArrayOf(1f, 2f, 3f, 0f, 0f), into)
-        assertEquals(0, buffer.rest(into))
+        assertEquals(-1, buffer.take(into, 1))
+        thread {
+            buffer.write(floatArrayOf(4f, 5f, 6f, 7f), 4)
+            buffer.end()
+        }
+        assertEquals(5, buffer.take(into, 10_000))
+        assertEquals(2, buffer.take(into, 10_000))
+        assertContentEquals(floatArrayOf(6f, 7f, 3f, 4f, 5f), into)
+        assertEquals(0, buffer.take(into, 10_000))
     }
+
+    @Test
+    fun `whenever the end comes, all that was written is read`() =
+        repeat(2_000) {
+            val buffer = RingBuffer(capacity = 20, unit = 5)
+            val writer =
+                thread {
+                    buffer.write(FloatArray(3), 3)
+                    buffer.write(FloatArray(9), 9)
+                    buffer.end()
+                }
+            val into = FloatArray(5)
+            var read = 0
+            do {
+                val count = buffer.take(into, 0)
+                read += maxOf(count, 0)
+            } while (count !in 0 until into.size)
+            writer.join()
+            assertEquals(12, read)
+        }
 }
