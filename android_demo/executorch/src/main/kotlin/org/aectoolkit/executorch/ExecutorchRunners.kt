@@ -28,7 +28,17 @@ class ExecutorchRunners :
         model: File,
         file: BundleFile,
         threads: Int,
-    ): ModelRunner = OrderedRunner(load(model, threads), file)
+    ): ModelRunner {
+        val runner = OrderedRunner(load(model, threads), file)
+        try {
+            // A program tells of no shapes: what it takes and gives shows when it runs.
+            runner.run(file.inputs.associate { it.name to FloatArray(it.size) })
+        } catch (refused: Refused) {
+            runner.close()
+            throw refused
+        }
+        return runner
+    }
 
     override fun open(
         model: File,
@@ -57,10 +67,15 @@ class ExecutorchRunners :
             try {
                 Module.load(model.path, Module.LOAD_MODE_MMAP, threads)
             } catch (fault: RuntimeException) {
-                throw Refused("${model.name} cannot be run by ExecuTorch $VERSION: ${fault.message?.lines()?.first()}")
+                throw cannotRun(model.name, fault)
             }
     }
 }
+
+private fun cannotRun(
+    name: String,
+    fault: RuntimeException,
+) = Refused("$name cannot be run by ExecuTorch ${ExecutorchRunners.VERSION}: ${fault.message?.lines()?.first()}")
 
 private class OrderedRunner(
     private val module: Module,
@@ -68,8 +83,18 @@ private class OrderedRunner(
 ) : ModelRunner {
     override val runtime: String = "ExecuTorch ${ExecutorchRunners.VERSION}"
 
+    @Suppress("TooGenericExceptionCaught") // Module.forward throws nothing finer
+    override fun run(inputs: Map<String, FloatArray>): Map<String, FloatArray> =
+        try {
+            forward(inputs)
+        } catch (fault: RuntimeException) {
+            throw cannotRun(file.name, fault)
+        }
+
+    override fun close() = module.destroy()
+
     @Suppress("SpreadOperator") // a Java method with a variable number of arguments
-    override fun run(inputs: Map<String, FloatArray>): Map<String, FloatArray> {
+    private fun forward(inputs: Map<String, FloatArray>): Map<String, FloatArray> {
         val given = file.inputs.map { EValue.from(Tensor.fromBlob(inputs.getValue(it.name), shape(it))) }
         val results = module.forward(*given.toTypedArray()).map { it.toTensor() }
         if (results.size != file.outputs.size) {
@@ -85,8 +110,6 @@ private class OrderedRunner(
             spec.name to tensor.dataAsFloatArray
         }
     }
-
-    override fun close() = module.destroy()
 
     private fun shape(spec: TensorSpec): LongArray = LongArray(spec.shape.size) { spec.shape[it].toLong() }
 }
