@@ -14,7 +14,6 @@ from typing import Any
 
 from toolkit.search.choice import with_costs
 from toolkit.search.front import Scored, pareto_front
-from toolkit.search.methods import Problem
 from toolkit.search.scores import RunScores
 from toolkit.search.search import Answer, Question, look, problem_of, table_of
 from toolkit.specs.certificate import Certificate
@@ -136,7 +135,7 @@ def look_around(asked: Asked) -> Findings:
         MismatchError: a file of another schema.
     """
     run = Run.open(asked.run)
-    names, left_out = (asked.device_names, {}) if asked.device_names else _with_tables(asked, run)
+    names, left_out = (asked.device_names, {}) if asked.device_names else _with_tables(asked, run.manifest)
     answers = look(replace(asked.question, device_names=names))
     known = {answer.pick.device: answer for answer in answers.each}
     devices = tuple(
@@ -164,21 +163,20 @@ def look_around(asked: Asked) -> Findings:
     )
 
 
-def _with_tables(asked: Asked, run: Run) -> tuple[tuple[str, ...], dict[str, str]]:
+def _with_tables(asked: Asked, run: RunManifest) -> tuple[tuple[str, ...], dict[str, str]]:
     """Names of the devices that have a whole table for the Run; the others, and what is the matter with them."""
     places = [DEVICES, *([asked.devices] if asked.devices else [])]
     names, left_out = [], {}
     for name in sorted({path.stem for place in places for path in place.glob("*.toml")}):
         try:
-            _, _, problem = _problem(name, asked, run)
-            problem.cost(problem.subnets)  # a table that lacks layers says so
+            table_of(asked.question, name, run)
         except UserError as error:
             left_out[name] = str(error)
         else:
             names.append(name)
     if not names:
         reasons = "\n".join(f"  {reason}" for reason in left_out.values())
-        raise UserError(f"no device has a table for Run {run.manifest.name}:\n{reasons}")
+        raise UserError(f"no device has a table for Run {run.name}:\n{reasons}")
     return tuple(names), left_out
 
 
@@ -190,16 +188,11 @@ def _answered(answer: Answer, asked: Asked) -> Device:
 
 def _unanswered(name: str, reason: str, asked: Asked, run: Run) -> Device:
     """A device whose budget no subnet keeps: all of them, outside."""
-    path, table, problem = _problem(name, asked, run)
-    scored, profile = with_costs(problem, problem.score(problem.subnets)), load_profile(name, asked.devices)
-    return Device(profile, table, path, problem.budget, scored, pareto_front(scored), None, reason)
-
-
-def _problem(name: str, asked: Asked, run: Run) -> tuple[Path, CostTable, Problem]:
-    """All subnets that the Run knows, on a device's table."""
     path, table = table_of(asked.question, name, run.manifest)
     subnets = [run.manifest.space.parse(text) for text in run.results]
-    return path, table, problem_of(asked.question, name, run.manifest, table, subnets, RunScores(run))
+    problem = problem_of(asked.question, name, run.manifest, table, subnets, RunScores(run))
+    scored, profile = with_costs(problem, problem.score(subnets)), load_profile(name, asked.devices)
+    return Device(profile, table, path, problem.budget, scored, pareto_front(scored), None, reason)
 
 
 def _as_json(device: Device) -> dict[str, Any]:
