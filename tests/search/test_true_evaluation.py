@@ -84,6 +84,8 @@ def test_a_part_of_the_clips_is_compared_on_and_all_decide(place: Path) -> None:
     shown = search(place, "--method", "random", "--candidates", "8", "--clips", "3", *data).stdout
     assert "8 of the" in shown
     assert f"compared on 3 clips; the mAP of {len(answer['front'])} is that on all clips" in shown
+    shown = search(place, "--method", "random", "--candidates", "8", "--clips", "999", *data).stdout
+    assert "compared on 6 clips; " in shown, "no more than there are"
 
 
 def test_what_cannot_be_done_is_said(place: Path) -> None:

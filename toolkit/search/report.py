@@ -44,7 +44,7 @@ def print_answers(answers: Answers, question: Question, pictures: Mapping[str, P
         console.print(f"{title}\n", soft_wrap=True)
         console.print(_figures(answer))
         console.print()
-        _print_remarks(console, _remarks(answer, question, pictures))
+        _print_remarks(console, _remarks(answer, answers.clips, question, pictures))
     if len(answers.each) > 1:
         console.print()
         _print_remarks(console, [("for all", _for_all(answers.for_all, question))])
@@ -122,13 +122,13 @@ def _print_remarks(console: Console, remarks: Sequence[tuple[str, str]]) -> None
         console.print(f"{title:<13}{text}", soft_wrap=True, markup=False)
 
 
-def _remarks(answer: Answer, question: Question, pictures: Mapping[str, Path]) -> list[tuple[str, str]]:
+def _remarks(
+    answer: Answer, clips: int | None, question: Question, pictures: Mapping[str, Path]
+) -> list[tuple[str, str]]:
     pick, choice = answer.pick, answer.choice
     remarks = [("method", _method(answer))]
-    if question.clips:
-        remarks.append(
-            ("", f"compared on {question.clips} clips; the mAP of {len(choice.scored)} is that on all clips")
-        )
+    if clips:
+        remarks.append(("", f"compared on {clips} clips; the mAP of {len(choice.scored)} is that on all clips"))
     front_inside = sum(each.is_inside for each in choice.front)
     remarks.append(
         ("front", f"{len(choice.front)} subnets that none beats in mAP, latency and memory; {front_inside} inside")

@@ -35,6 +35,11 @@ class Scorer(Protocol):
     is_first: bool
     """Of several processes that search alike, whether this one writes and talks."""
 
+    @property
+    def clips(self) -> int | None:
+        """How many validation clips methods compare on, where those may be fewer than there are."""
+        ...
+
     def scores(self, subnets: Sequence[Subnet]) -> Mapping[Subnet, float]:
         """Validation mAP of each, as a method compares them."""
         ...
@@ -50,6 +55,8 @@ class Scorer(Protocol):
 
 class RunScores:
     """The figures that training left in a Run."""
+
+    clips = None
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -106,6 +113,11 @@ class TrueScores:
     @cached_property
     def _some(self) -> Evaluator:
         return self._all.on(self._clips)
+
+    @property
+    def clips(self) -> int | None:
+        """What is compared on, which is never more than there are; None where no number was asked for."""
+        return None if self._clips is None else len(self._some.heard)
 
     def scores(self, subnets: Sequence[Subnet]) -> Mapping[Subnet, float]:
         """Validation mAP of each on the clips that are compared on."""

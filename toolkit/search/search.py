@@ -85,6 +85,8 @@ class Answers:
     infeasible: Mapping[str, str]
     for_all: Scored | None = None
     """The best that is inside every device's budget, with its costs on the first named; None with one device."""
+    clips: int | None = None
+    """Validation clips that were compared on, where a number was asked for."""
 
 
 def search(question: Question, scorer: Scorer | None = None) -> Answers:
@@ -127,7 +129,7 @@ def look(question: Question, scorer: Scorer | None = None) -> Answers:
         answers.append(Answer(pick, pick_path(pick, question.out), table, path, problem, choice))
     everyone = _for_all(answers, problems)
     scorer.complete([answer.choice.best.subnet for answer in answers] + ([everyone.subnet] if everyone else []))
-    return Answers(tuple(answers), infeasible, everyone)
+    return Answers(tuple(answers), infeasible, everyone, scorer.clips)
 
 
 def _finals(problem: Problem, found: Sequence[Scored], scorer: Scorer) -> tuple[Scored, ...]:
