@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.search.genes import Genome
-from toolkit.specs.space import PRESETS, preset_space
+from toolkit.specs.space import PRESETS, SearchSpace, preset_space
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -39,3 +39,11 @@ def test_a_block_has_a_width_or_each_layer_its_own() -> None:
     assert [name for name in Genome(preset_space("ew-layerwise")).sizes if name.startswith("width")] == [
         f"width{block}.{layer}" for block in range(3) for layer in range(2)
     ]
+
+
+def test_ratios_that_round_to_one_width_are_one_choice() -> None:
+    """No subnet stands in a space twice, so a Run can know all of it."""
+    space = SearchSpace(name="narrow", base_width=2, ratios=(0.4, 0.45, 1.0), depths=((2,), (2,), (1, 2)))
+    every = list(space.subnets())
+    assert len(space) == len(every) == len(set(every)) == 2 * 2 * 6
+    assert space.evaluated(len(every), seed=0) == tuple(every)

@@ -63,7 +63,7 @@ class Subnet(Part):
 class SearchSpace(Part):
     """CNN10 with elastic width and depth in blocks 2, 3 and 4; block 1 and the linear layers are static.
 
-    `ratios` are the widths a dynamic block may take, as fractions of its full width (rounded down);
+    `ratios` are the widths a dynamic block may take, as fractions of its full width (rounded down; equal ones are one);
     `depths` names, for each dynamic block, how many of its two convolutions may run.
     Source: Lin et al. (2023), section 2.2.
 
@@ -107,7 +107,8 @@ class SearchSpace(Part):
     @cached_property
     def choices(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """For each dynamic block all it can be, from small to large."""
-        return tuple(tuple(self._block(factor, depths)) for factor, depths in zip((2, 4, 8), self.depths, strict=True))
+        every = (self._block(factor, depths) for factor, depths in zip((2, 4, 8), self.depths, strict=True))
+        return tuple(tuple(dict.fromkeys(block)) for block in every)
 
     def _block(self, factor: int, depths: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         if self.channel_step is None:
