@@ -42,6 +42,11 @@ class Bound(NamedTuple):
         found: Figure | float | None = getattr(cost, self.name)
         return found.value if isinstance(found, Figure) else found
 
+    def broken_by(self, found: Numbers, limit: float) -> Numbers:
+        """By which share of the limit figures break it; 0 where they keep it."""
+        beyond = limit - found if self.is_least else found - limit
+        return np.maximum(beyond, 0) / limit
+
 
 class Excess(NamedTuple):
     """A broken bound: what was allowed, what was found, and the distance as a share of what was allowed."""
@@ -103,8 +108,8 @@ def excesses(cost: PredictedCost, budget: Budget) -> tuple[Excess, ...]:
     broken = []
     for bound in BOUNDS:
         limit, found = getattr(budget, bound.field), bound.figure(cost)
-        if limit is not None and found is not None and (found < limit if bound.is_least else found > limit):
-            broken.append(Excess(bound, limit, found, abs(found - limit) / limit))
+        if limit and found is not None and (share := float(bound.broken_by(np.array(found, np.float64), limit))):
+            broken.append(Excess(bound, limit, found, share))
     return tuple(sorted(broken, key=lambda excess: -excess.share))
 
 
@@ -131,6 +136,5 @@ def shares(costs: Costs, budget: Budget) -> Numbers:
     for column, bound in enumerate(BOUNDS):
         limit, found = getattr(budget, bound.field), getattr(costs, bound.name)
         if limit and found is not None:
-            beyond = limit - found if bound.is_least else found - limit
-            broken[:, column] = np.maximum(beyond, 0) / limit
+            broken[:, column] = bound.broken_by(found, limit)
     return broken

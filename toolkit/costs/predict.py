@@ -8,8 +8,7 @@ Proved by tests/costs/test_predict.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,12 +68,6 @@ class Costs:
             params=int(self.params[at]),
             macs=int(self.macs[at]),
         )
-
-    def take(self, at: NDArray[np.int64]) -> Costs:
-        """The costs of some candidates."""
-        every = ((field.name, getattr(self, field.name)) for field in fields(self))
-        chosen: dict[str, Any] = {name: None if value is None else value[at] for name, value in every}
-        return Costs(**chosen)
 
 
 def widths_of(subnets: Iterable[Subnet]) -> Widths:
