@@ -17,8 +17,9 @@ from rich.table import Column, Table
 
 from toolkit.search.methods import PAPER_CANDIDATES
 from toolkit.search.picture import NO_PICTURE, save_picture
-from toolkit.search.scores import DRAWS, Scorer
+from toolkit.search.scores import DRAWS, ENUMERATED, Scorer
 from toolkit.specs.errors import UserError
+from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.run import Run
 from toolkit.specs.space import SearchSpace, Subnet
 
@@ -27,8 +28,6 @@ BUDGETS_M = (0.8, 1.8, 2.8, 3.8)
 TOLERANCE_M = 0.2
 PAPER_FULL_M = 5.2
 PAPER_BASE_WIDTH = 64
-MOST_LISTED = 1000
-"""From a space with more subnets candidates come from random ones."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +47,23 @@ class PaperRow:
         return max(self.scores, key=lambda name: (self.scores[name], name), default=None)
 
 
-def candidates(space: SearchSpace, label_count: int, seed: int) -> dict[float, tuple[Subnet, ...]]:
+def candidates(
+    space: SearchSpace, label_count: int, seed: int, front_end: FrontEndSpec | None = None
+) -> dict[float, tuple[Subnet, ...]]:
     """For each of `BUDGETS_M` at most 25 random subnets whose parameters lie within the tolerance.
 
-    In a space of another width budgets are the paper's shares of the full subnet: 0.15, 0.34, 0.54 and 0.73.
+    From a space that is too large to be gone through they are drawn. In one of another width budgets are the paper's
+    shares of the full subnet: 0.15, 0.34, 0.54 and 0.73.
     """
     draw = random.Random(f"{seed} candidates {space.name}")
-    if len(space) <= MOST_LISTED:
+    if len(space) <= ENUMERATED:
         drawn = list(space.subnets())
         draw.shuffle(drawn)
     else:
         drawn = list(dict.fromkeys(space.sample(draw) for _ in range(DRAWS)))
-    full = space.params(space.largest, label_count)
+    full = space.params(space.largest, label_count, front_end)
     scale = 1e-6 if space.base_width == PAPER_BASE_WIDTH else PAPER_FULL_M / full
-    sizes_m = [scale * space.params(subnet, label_count) for subnet in drawn]
+    sizes_m = [scale * space.params(subnet, label_count, front_end) for subnet in drawn]
     return {
         budget: tuple(
             [subnet for subnet, size_m in zip(drawn, sizes_m, strict=True) if abs(size_m - budget) <= TOLERANCE_M][
@@ -82,10 +84,10 @@ def paper_search(run: Run, scorer: Scorer, seed: int) -> tuple[PaperRow, ...]:
         raise UserError(
             f"Run {run.manifest.name} does not know all of its space. Give recordings to evaluate on: --data FOLDER."
         )
-    space, labels = run.manifest.space, len(run.manifest.labels)
-    full = space.params(space.largest, labels, run.manifest.front_end)
+    space, labels, front_end = run.manifest.space, len(run.manifest.labels), run.manifest.front_end
+    full = space.params(space.largest, labels, front_end)
     scale = 1e6 if space.base_width == PAPER_BASE_WIDTH else full / PAPER_FULL_M
-    found = candidates(space, labels, seed)
+    found = candidates(space, labels, seed, front_end)
     scores = scorer.scores(list(dict.fromkeys(one for some in found.values() for one in some)))
     return tuple(
         PaperRow(
