@@ -29,17 +29,28 @@ class Session(
 
     fun start() = parts.work.execute { runCatching(::begin).onFailure(::end) }
 
-    @Synchronized
     private fun begin() {
         if (closed.get()) return
+        val made = build()
+        synchronized(this) {
+            if (closed.get()) {
+                made.close()
+            } else {
+                listening = made
+                made.start()
+            }
+        }
+    }
+
+    /** Takes as long as the model's file and the sound's do, so no lock is held that [close] needs. */
+    private fun build(): Listening {
         val ear = Ear(bundle, parts.runners)
         val source = runCatching { open(ear.sampleRateHz) }.onFailure { ear.close() }.getOrThrow()
-        val made =
-            runCatching { Listening(ear, source, heard == Heard.Microphone, ::show, ::end) }.onFailure {
+        return runCatching { Listening(ear, source, heard == Heard.Microphone, ::show, ::end) }
+            .onFailure {
                 source.close()
                 ear.close()
-            }
-        listening = made.getOrThrow().also { it.start() }
+            }.getOrThrow()
     }
 
     private fun show(moment: Moment) {
@@ -60,7 +71,7 @@ class Session(
             }
         }
 
-    /** Ends the sound, waits for what runs, and gives model and microphone back. */
+    /** Ends the sound, waits for what runs, and gives model and microphone back; what is not built yet ends by itself. */
     override fun close() {
         closed.set(true)
         synchronized(this) {

@@ -20,6 +20,7 @@ import org.robolectric.Shadows.shadowOf
 import org.robolectric.android.controller.ActivityController
 import org.robolectric.shadows.ShadowLooper
 import java.io.InputStream
+import java.util.concurrent.CountDownLatch
 import kotlin.test.assertEquals
 import kotlin.test.assertTrue
 
@@ -43,6 +44,7 @@ abstract class AppTest {
     @After
     fun end() {
         controller.pause().stop().destroy()
+        CountDownLatch(1).also { parts.work.execute(it::countDown) }.await() // what was still being built
         assertTrue(parts.microphones.all { it.closed }, "the microphone is given back")
         assertEquals(0, parts.tiny.open, "every model is closed")
     }

@@ -1,35 +1,20 @@
 package org.aectoolkit.demo
 
-import org.junit.jupiter.api.AfterEach
 import org.junit.jupiter.api.Test
-import org.junit.jupiter.api.io.TempDir
 import java.io.ByteArrayInputStream
-import java.io.File
 import java.io.IOException
-import java.util.concurrent.LinkedBlockingQueue
+import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
+import java.util.concurrent.atomic.AtomicBoolean
 import kotlin.test.assertEquals
+import kotlin.test.assertFalse
 import kotlin.test.assertIs
 import kotlin.test.assertNotNull
 import kotlin.test.assertNull
 import kotlin.test.assertTrue
 
 /** The life of the app, without Android: what the person and the system do goes in, states come out. */
-class PresenterTest {
-    @TempDir
-    lateinit var folder: File
-    private val queue = LinkedBlockingQueue<Runnable>()
-    private val parts by lazy { FakeParts(folder, queue::put) }
-    private val presenter by lazy { Presenter(parts) }
-    private val microphone get() = parts.microphones.last()
-
-    @AfterEach
-    fun end() {
-        presenter.close()
-        assertEquals(0, parts.tiny.open, "every model is closed")
-        assertTrue(parts.microphones.all { it.closed }, "the microphone is given back")
-    }
-
+class PresenterTest : PresenterCase() {
     @Test
     fun `without a bundle it says so`() {
         presenter.arrive()
@@ -201,6 +186,25 @@ class PresenterTest {
     }
 
     @Test
+    fun `a recording that is slow to open does not hold up the main thread`() {
+        ready()
+        val asked = CountDownLatch(1)
+        val stopped = CountDownLatch(1)
+        val heldUp = AtomicBoolean()
+        presenter.play("cloud.wav") {
+            asked.countDown()
+            heldUp.set(!stopped.await(SLOW_S, TimeUnit.SECONDS))
+            wav(TinyBundle.hop(0.9f))
+        }
+        asked.await()
+        presenter.stop()
+        stopped.countDown()
+        settle()
+        assertFalse(heldUp.get())
+        assertIs<UiState.Ready>(presenter.state)
+    }
+
+    @Test
     fun `a recording takes the place of the microphone`() {
         listening()
         presenter.play("siren.wav") { wav(TinyBundle.hop(0.9f)) }
@@ -208,40 +212,7 @@ class PresenterTest {
         until { it is UiState.Played }
     }
 
-    private fun ready(): UiState.Ready {
-        parts.inApp = TinyBundle.streams()
-        presenter.arrive()
-        return until { it is UiState.Ready } as UiState.Ready
-    }
-
-    private fun listening() {
-        ready()
-        presenter.listen()
-        until { parts.microphones.size == 1 }
-        microphone.hear(0.9f, 0f, 0f)
-        until { heardNow(it) == listOf("Siren") }
-    }
-
-    private fun heardNow(state: UiState) = (state as? UiState.Hearing)?.picture?.sounding
-
-    /** Runs the main thread's work until a state comes. */
-    private fun until(reached: (UiState) -> Boolean): UiState {
-        val end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_S)
-        while (!reached(presenter.state)) {
-            check(System.nanoTime() < end) { "the state stayed ${presenter.state.javaClass.simpleName}" }
-            queue.poll(10, TimeUnit.MILLISECONDS)?.run()
-        }
-        return presenter.state
-    }
-
-    /** Runs all that is to be done now. */
-    private fun settle() {
-        var done = false
-        parts.work.execute { queue.put { done = true } }
-        until { done }
-    }
-
     private companion object {
-        const val PATIENCE_S = 20L
+        const val SLOW_S = 5L
     }
 }
