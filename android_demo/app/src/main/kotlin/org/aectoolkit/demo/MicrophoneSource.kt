@@ -11,6 +11,7 @@ import android.media.MediaRecorder
 import android.os.Build
 import org.aectoolkit.core.AudioSource
 import org.aectoolkit.core.SourceLost
+import java.util.concurrent.atomic.AtomicBoolean
 
 /**
  * The microphone, as little processed as the device offers. Samples go from the system to the reader; nothing is kept.
@@ -22,28 +23,28 @@ class MicrophoneSource(
     wantedRateHz: Int,
 ) : AudioSource {
     private val record = open(context, wantedRateHz)
-    private val silenced = SilencedWatch()
+    private val silenced = if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) SilencedWatch(record) else null
     private val reading = Any()
+    private val closed = AtomicBoolean()
     override val sampleRateHz: Int = record.sampleRate
 
-    @Volatile
-    private var closed = false
-
     init {
+        silenced?.begin()
         runCatching { record.startRecording() }
         if (record.recordingState != AudioRecord.RECORDSTATE_RECORDING) {
-            record.release()
+            close()
             throw SourceLost(TAKEN)
         }
-        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) silenced.watch(record)
+        silenced?.ask()
     }
 
     override fun read(into: FloatArray): Int {
         val wanted = minOf(into.size, sampleRateHz / READS_A_SECOND)
-        val count = synchronized(reading) { if (closed) 0 else record.read(into, 0, wanted, AudioRecord.READ_BLOCKING) }
+        val count =
+            synchronized(reading) { if (closed.get()) 0 else record.read(into, 0, wanted, AudioRecord.READ_BLOCKING) }
         return when {
-            closed -> -1
-            silenced.now -> throw SourceLost(TAKEN)
+            closed.get() -> -1
+            silenced?.now == true -> throw SourceLost(TAKEN)
             count > 0 -> count
             else -> throw SourceLost("The microphone gave no more sound (error $count). Listen again.")
         }
@@ -51,33 +52,42 @@ class MicrophoneSource(
 
     /** Ends a read that waits; gives the microphone back when that has returned. */
     override fun close() {
-        if (closed) return
-        closed = true
+        if (closed.getAndSet(true)) return
+        silenced?.end()
         runCatching { record.stop() }
         synchronized(reading) { record.release() }
     }
 
-    /** Since Android 10 an app that lost the microphone to another one hears zeros, and is told so here. */
+    /**
+     * Since Android 10 an app that lost the microphone, or may not hear now, hears zeros, and is told so here. Changes
+     * alone are told: how it stands after the start must be asked for. To be ended before the record is released, for
+     * the system keeps a thread and the record for it.
+     */
     @TargetApi(Build.VERSION_CODES.Q)
-    private class SilencedWatch {
+    private class SilencedWatch(
+        private val record: AudioRecord,
+    ) : AudioManager.AudioRecordingCallback() {
         @Volatile
         var now = false
             private set
 
-        fun watch(record: AudioRecord) =
-            record.registerAudioRecordingCallback(
-                Runnable::run,
-                object : AudioManager.AudioRecordingCallback() {
-                    override fun onRecordingConfigChanged(configs: List<AudioRecordingConfiguration>) {
-                        now = configs.any { it.clientAudioSessionId == record.audioSessionId && it.isClientSilenced }
-                    }
-                },
-            )
+        fun begin() = record.registerAudioRecordingCallback(Runnable::run, this)
+
+        fun ask() {
+            if (record.activeRecordingConfiguration?.isClientSilenced == true) now = true
+        }
+
+        fun end() = record.unregisterAudioRecordingCallback(this)
+
+        override fun onRecordingConfigChanged(configs: List<AudioRecordingConfiguration>) {
+            now = configs.any { it.clientAudioSessionId == record.audioSessionId && it.isClientSilenced }
+        }
     }
 
     companion object {
         private const val READS_A_SECOND = 20
-        private const val TAKEN = "Another app holds the microphone. End it there, then listen again."
+        private const val TAKEN =
+            "Another app holds the microphone, or it is blocked in the quick settings. Free it there, then listen again."
 
         /** What devices record at, by preference: the lowest that loses no band, then the highest of the others. */
         internal fun ratesToTry(wantedHz: Int): List<Int> {

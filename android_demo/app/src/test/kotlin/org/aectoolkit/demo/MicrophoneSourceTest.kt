@@ -18,6 +18,7 @@ import java.util.concurrent.Executor
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
 import kotlin.test.assertNotNull
+import kotlin.test.assertNull
 import kotlin.test.assertTrue
 
 /** A device whose microphone has only some rates, and which another app may hold. */
@@ -27,7 +28,14 @@ class ShadowDeviceMicrophone {
     fun native_start(
         @Suppress("UNUSED_PARAMETER") event: Int,
         @Suppress("UNUSED_PARAMETER") session: Int,
-    ): Int = if (taken) AudioRecord.ERROR_INVALID_OPERATION else AudioRecord.SUCCESS
+    ): Int {
+        check(told != null) { "what changes from now on would not be told" }
+        started = !taken
+        return if (taken) AudioRecord.ERROR_INVALID_OPERATION else AudioRecord.SUCCESS
+    }
+
+    @Implementation
+    fun getActiveRecordingConfiguration(): AudioRecordingConfiguration? = standing.takeIf { started }
 
     @Implementation
     fun native_read_in_float_array(
@@ -46,7 +54,14 @@ class ShadowDeviceMicrophone {
         @Suppress("UNUSED_PARAMETER") executor: Executor,
         callback: AudioManager.AudioRecordingCallback,
     ) {
+        check(told == null)
         told = callback
+    }
+
+    @Implementation
+    fun unregisterAudioRecordingCallback(callback: AudioManager.AudioRecordingCallback) {
+        require(told === callback) { "the system refuses a callback that it does not know" }
+        told = null
     }
 
     @Implementation
@@ -58,6 +73,8 @@ class ShadowDeviceMicrophone {
         var rates = setOf<Int>()
         var taken = false
         var dead = false
+        var standing: AudioRecordingConfiguration? = null
+        private var started = false
 
         @Implementation
         @JvmStatic
@@ -76,6 +93,8 @@ class MicrophoneSourceTest {
 
     @After
     fun reset() {
+        assertNull(ShadowDeviceMicrophone.told, "the system keeps nothing for a microphone that is closed")
+        ShadowDeviceMicrophone.standing = null
         ShadowDeviceMicrophone.rates = setOf()
         ShadowDeviceMicrophone.taken = false
         ShadowDeviceMicrophone.dead = false
@@ -145,6 +164,16 @@ class MicrophoneSourceTest {
             told.onRecordingConfigChanged(listOf(configuration(ShadowDeviceMicrophone.SESSION, silenced = true)))
             val lost = assertFailsWith<SourceLost> { source.read(FloatArray(100)) }
             assertTrue("Another app" in lost.message.orEmpty(), lost.message)
+        }
+    }
+
+    @Test
+    fun `a microphone that is silenced from the start says so`() {
+        ShadowDeviceMicrophone.rates = setOf(32_000)
+        ShadowDeviceMicrophone.standing = configuration(ShadowDeviceMicrophone.SESSION, silenced = true)
+        MicrophoneSource(app, 32_000).use { source ->
+            val lost = assertFailsWith<SourceLost> { source.read(FloatArray(100)) }
+            assertTrue("quick settings" in lost.message.orEmpty(), lost.message)
         }
     }
 
