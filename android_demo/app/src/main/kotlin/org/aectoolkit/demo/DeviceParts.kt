@@ -18,28 +18,27 @@ import java.util.concurrent.Executors
 class DeviceParts(
     private val context: Context,
     private val assets: Assets = Assets.of(context),
+    override val runners: RunnerFactory = DeviceRunners(),
 ) : Parts {
-    override val runners: RunnerFactory = DeviceRunners()
-    override val store = BundleStore(File(context.filesDir, "bundles")) { Ear(it, runners).close() }
+    override val store = BundleStore(File(context.filesDir, "bundles")) { Ear.tryOut(it, runners) }
     override val main: Executor = Handler(Looper.getMainLooper()).let { Executor(it::post) }
     override val work: Executor = Executors.newSingleThreadExecutor { Thread(it, "work").apply { isDaemon = true } }
     private val taken = context.getSharedPreferences("bundle", Context.MODE_PRIVATE)
 
-    override fun shipped(): Map<String, () -> InputStream>? {
-        val names = assets.names()
-        if (MANIFEST !in names || taken.getString(TAKEN, null) == shippedManifest()) return null
-        return names.associateWith { name -> { assets.open(name) } }
-    }
+    override fun shipped(): Map<String, () -> InputStream>? =
+        assets
+            .names()
+            .takeIf { MANIFEST in it }
+            ?.associateWith { name -> { assets.open(name) } }
+
+    override fun shippedIsNew(): Boolean = shippedManifest().let { it != null && it != taken.getString(TAKEN, null) }
 
     override fun shippedDone() = taken.edit().putString(TAKEN, shippedManifest()).apply()
 
-    private fun shippedManifest() =
-        assets
-            .open(MANIFEST)
-            .bufferedReader()
-            .use { it.readText() }
+    private fun shippedManifest(): String? =
+        shipped()?.getValue(MANIFEST)?.let { open -> open().bufferedReader().use { it.readText() } }
 
-    override fun pushed(): File? = context.getExternalFilesDir(null)?.let { File(it, PUSHED) }?.takeIf { it.isFile }
+    override fun pushed(): File? = context.getExternalFilesDir(null)?.let { File(it, PUSHED) }
 
     override fun mayRecord(): Boolean =
         context.checkSelfPermission(Manifest.permission.RECORD_AUDIO) == PackageManager.PERMISSION_GRANTED

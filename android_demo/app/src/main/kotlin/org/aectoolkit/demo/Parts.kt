@@ -18,13 +18,16 @@ interface Parts {
     /** Runs what takes long, in order: checking bundles, loading models. */
     val work: Executor
 
-    /** The files of the bundle inside the app, unless there is none or this very one was taken before. */
+    /** The files of the bundle inside the app, null where it was built without one. */
     fun shipped(): Map<String, () -> InputStream>?
 
-    /** Remembers that [shipped] was taken, or refused while another was in use: it is not looked at again. */
+    /** Whether there is a [shipped] bundle that is not [shippedDone]. */
+    fun shippedIsNew(): Boolean
+
+    /** Remembers that [shipped] has had its turn: it does not replace what is in use, until an update brings another. */
     fun shippedDone()
 
-    /** A zip that came over adb. It is deleted once it was looked at. */
+    /** Where adb puts a zip, whether one is there or not; null while the system gives no storage. */
     fun pushed(): File?
 
     fun mayRecord(): Boolean

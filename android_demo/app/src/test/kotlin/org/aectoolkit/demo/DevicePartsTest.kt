@@ -28,12 +28,13 @@ class DevicePartsTest {
                 .orEmpty()
                 .associate { it.name to it.readBytes() }
         val parts = DeviceParts(app, assets(exported))
-        val shipped = assertNotNull(parts.shipped())
-        assertEquals(RealPictures.bundle.manifest, parts.store.install(shipped).manifest)
+        assertTrue(parts.shippedIsNew())
+        assertEquals(RealPictures.bundle.manifest, parts.store.install(assertNotNull(parts.shipped())).manifest)
         parts.shippedDone()
-        assertNull(parts.shipped())
-        assertNull(DeviceParts(app, assets(exported)).shipped())
-        assertNotNull(DeviceParts(app, assets(TinyBundle.files())).shipped())
+        assertFalse(parts.shippedIsNew())
+        assertFalse(DeviceParts(app, assets(exported)).shippedIsNew())
+        assertNotNull(DeviceParts(app, assets(exported)).shipped(), "it may be needed again")
+        assertTrue(DeviceParts(app, assets(TinyBundle.files())).shippedIsNew())
     }
 
     @Test
@@ -42,20 +43,24 @@ class DevicePartsTest {
     }
 
     @Test
+    fun `a bundle whose model loads but does not run is refused`() {
+        val tiny = TinyRunners().apply { onRun = { throw Refused("The model needs an operator that is not here.") } }
+        val parts = DeviceParts(app, runners = tiny.factory)
+        assertFailsWith<Refused> { parts.store.install(TinyBundle.streams()) }
+        assertNull(parts.store.current())
+        assertEquals(0, tiny.open)
+    }
+
+    @Test
     fun `an app without a bundle among its assets ships none`() {
-        assertNull(DeviceParts(app, assets(mapOf("readme.txt" to ByteArray(1)))).shipped())
+        val parts = DeviceParts(app, assets(mapOf("readme.txt" to ByteArray(1))))
+        assertNull(parts.shipped())
+        assertFalse(parts.shippedIsNew())
     }
 
     @Test
     fun `adb pushes to a folder that it can write`() {
-        val parts = DeviceParts(app)
-        assertNull(parts.pushed())
-        val pushed =
-            File(
-                checkNotNull(app.getExternalFilesDir(null)),
-                "bundle.zip",
-            ).apply { writeBytes(TinyBundle.zip()) }
-        assertEquals(pushed, parts.pushed())
+        assertEquals(File(app.getExternalFilesDir(null), "bundle.zip"), DeviceParts(app).pushed())
     }
 
     @Test

@@ -49,22 +49,29 @@ class FakeParts(
     val tiny = TinyRunners()
     val microphones = mutableListOf<FakeMicrophone>()
     var inApp: Map<String, () -> InputStream>? = null
+        set(value) {
+            field = value
+            isNew = value != null
+        }
+    private var isNew = false
     var allowed = true
     var taken = false
     private val push = File(folder, "bundle.zip")
     override val runners = tiny.factory
-    override val store = BundleStore(File(folder, "bundles")) { Ear(it, runners).close() }
+    override val store = BundleStore(File(folder, "bundles")) { Ear.tryOut(it, runners) }
     override val work: Executor = Executors.newSingleThreadExecutor { Thread(it).apply { isDaemon = true } }
 
     fun push(zip: ByteArray) = push.writeBytes(zip)
 
     override fun shipped() = inApp
 
+    override fun shippedIsNew() = isNew
+
     override fun shippedDone() {
-        inApp = null
+        isNew = false
     }
 
-    override fun pushed() = push.takeIf { it.exists() }
+    override fun pushed() = push
 
     override fun mayRecord() = allowed
 

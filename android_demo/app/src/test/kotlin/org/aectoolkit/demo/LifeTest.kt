@@ -64,7 +64,7 @@ class LifeTest : AppTest() {
         controller.start()
         pick { ByteArrayInputStream(TinyBundle.damagedZip()) }
         controller.resume()
-        until { shown(R.id.notice)?.endsWith("The bundle in use stays.") == true && parts.microphones.size == 2 }
+        until { shown(R.id.notice)?.endsWith("Another bundle is in use.") == true && parts.microphones.size == 2 }
         hears("Rain", 0f, 0f, 0.9f)
         click(R.id.notice)
         assertEquals(null, shown(R.id.notice))

@@ -140,18 +140,23 @@ class TinyRunners {
     @Volatile var open = 0
         private set
 
+    /** What else happens at an inference. */
+    var onRun: () -> Unit = {}
+
     val factory =
         RunnerFactory { _, _, _ ->
             open++
             object : ModelRunner {
                 override val runtime = "tiny 1"
 
-                override fun run(inputs: Map<String, FloatArray>) =
-                    mapOf(
+                override fun run(inputs: Map<String, FloatArray>): Map<String, FloatArray> {
+                    onRun()
+                    return mapOf(
                         "scores" to inputs.getValue("samples").copyOf(3),
                         "log_mel" to FloatArray(TinyBundle.FRAMES * TinyBundle.MEL_BINS) { -it.toFloat() },
                         "next_count" to floatArrayOf(inputs.getValue("count")[0] + 1),
                     )
+                }
 
                 override fun close() {
                     open--
