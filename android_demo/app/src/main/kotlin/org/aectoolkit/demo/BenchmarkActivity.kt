@@ -12,7 +12,6 @@ import org.aectoolkit.core.Device
 import org.aectoolkit.core.Refused
 import org.aectoolkit.core.TimedModels
 import java.io.File
-import java.io.IOException
 
 /**
  * Times model files where an app runs, without root. Started over adb:
@@ -32,24 +31,15 @@ class BenchmarkActivity : Activity() {
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.benchmark)
-        // After a turn of the screen the same run goes on.
-        @Suppress("DEPRECATION") // the framework has no other way
-        val before = lastNonConfigurationInstance as? Thread
-        running = before
-        if (before == null) {
-            begin(intent)
-        } else if (before.isAlive) {
-            say(R.string.benchmark_running)
-        }
+        // Brought back by the system or from the list of recent apps: the run is over, and its lines stay
+        val again = intent.flags and Intent.FLAG_ACTIVITY_LAUNCHED_FROM_HISTORY != 0
+        if (savedInstanceState == null && !again) begin(intent) else say(R.string.benchmark_left)
     }
 
     override fun onNewIntent(intent: Intent) {
         super.onNewIntent(intent)
         if (running?.isAlive != true) begin(intent)
     }
-
-    @Deprecated("The framework has no other way; AndroidX is not used.")
-    override fun onRetainNonConfigurationInstance(): Any? = running
 
     private fun begin(intent: Intent) {
         val files = getExternalFilesDir(null) ?: return say(R.string.benchmark_failed, getString(R.string.no_storage))
@@ -67,18 +57,17 @@ class BenchmarkActivity : Activity() {
         files: File,
         into: File,
     ) {
-        try {
-            into.parentFile?.mkdirs()
-            into.delete()
-            val device = Device(cpu(), "Android ${Build.VERSION.RELEASE} (API ${Build.VERSION.SDK_INT})")
-            try {
-                Benchmark(models, device).run(plan(intent, files), into)
-            } catch (refused: Refused) {
-                into.appendText(Benchmark.errorLine(refused) + "\n")
+        val written =
+            runCatching {
+                into.parentFile?.mkdirs()
+                into.delete()
+                val device = Device(cpu(), "Android ${Build.VERSION.RELEASE} (API ${Build.VERSION.SDK_INT})")
+                runCatching { plan(intent, files) }
+                    .onSuccess { Benchmark(models, device).run(it, into) }
+                    .onFailure { into.appendText(Benchmark.errorLine(it) + "\n") }
             }
-            runOnUiThread { say(R.string.benchmark_done, into.path) }
-        } catch (fault: IOException) {
-            runOnUiThread { say(R.string.benchmark_failed, line(fault)) }
+        runOnUiThread {
+            written.fold({ say(R.string.benchmark_done, into.path) }, { say(R.string.benchmark_failed, line(it)) })
         }
     }
 

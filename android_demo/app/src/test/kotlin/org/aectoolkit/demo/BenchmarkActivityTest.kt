@@ -3,6 +3,8 @@ package org.aectoolkit.demo
 import android.Manifest
 import android.content.ComponentName
 import android.content.Intent
+import android.content.res.Configuration
+import android.os.Bundle
 import android.view.View
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonObject
@@ -17,6 +19,7 @@ import org.robolectric.RuntimeEnvironment
 import org.robolectric.shadows.ShadowLooper
 import java.io.File
 import kotlin.test.assertEquals
+import kotlin.test.assertSame
 import kotlin.test.assertTrue
 
 /** The benchmark as adb starts it, with the exported model and the real TFLite. */
@@ -27,8 +30,7 @@ class BenchmarkActivityTest {
 
     @Test
     fun `a model is timed so many times and the last line is the end`() {
-        val model = File(bundle, "stream.int8.tflite").path
-        val lines = run(Intent().putExtra("model", model).putExtra("runs", 3).putExtra("every_ms", 1f), "latest")
+        val lines = run(timing(), "latest")
         assertEquals("end", kind(lines.last()))
         val measurement = lines.first()
         assertEquals(3, measurement.getValue("latencies_us").jsonArray.size)
@@ -59,10 +61,40 @@ class BenchmarkActivityTest {
     }
 
     @Test
+    fun `what nobody foresaw is said in the last line too`() {
+        (RuntimeEnvironment.getApplication() as DemoApp).makeParts = { error("no parts today") }
+        val lines = run(Intent(), "latest")
+        assertEquals(listOf("error"), lines.map(::kind))
+        assertEquals("no parts today", lines.single()["message"]?.jsonPrimitive?.content)
+    }
+
+    @Test
+    fun `a turn of the screen leaves the run and what is said of it alone`() {
+        val controller = Robolectric.buildActivity(BenchmarkActivity::class.java, timing(300f)).setup()
+        val activity = controller.get()
+        val turned = Configuration(activity.resources.configuration)
+        turned.orientation = Configuration.ORIENTATION_LANDSCAPE
+        controller.configurationChange(turned)
+        assertSame(activity, controller.get())
+        val status: View = activity.need(R.id.benchmark_status)
+        until { !status.keepScreenOn }
+        assertEquals("end", kind(lines("latest").last()))
+    }
+
+    @Test
+    fun `an activity that the system brings back leaves the finished lines alone`() {
+        run(timing(), "latest")
+        val before = lines("latest")
+        val recents = timing().addFlags(Intent.FLAG_ACTIVITY_LAUNCHED_FROM_HISTORY)
+        Robolectric.buildActivity(BenchmarkActivity::class.java, recents).setup()
+        Robolectric.buildActivity(BenchmarkActivity::class.java, timing()).setup(Bundle())
+        ShadowLooper.idleMainLooper()
+        assertEquals(before, lines("latest"))
+    }
+
+    @Test
     fun `the screen stays on until the last line is there`() {
-        val model = File(bundle, "stream.int8.tflite").path
-        val intent = Intent().putExtra("model", model).putExtra("runs", 3).putExtra("every_ms", 300f)
-        val activity = Robolectric.buildActivity(BenchmarkActivity::class.java, intent).setup().get()
+        val activity = Robolectric.buildActivity(BenchmarkActivity::class.java, timing(300f)).setup().get()
         val status: View = activity.need(R.id.benchmark_status)
         assertTrue(status.keepScreenOn)
         until { !status.keepScreenOn }
@@ -83,6 +115,13 @@ class BenchmarkActivityTest {
         assertTrue(files.walk().none { "elsewhere" in it.name })
     }
 
+    /** Asks for three runs of the exported model. */
+    private fun timing(everyMs: Float = 1f) =
+        Intent()
+            .putExtra("model", File(bundle, "stream.int8.tflite").path)
+            .putExtra("runs", 3)
+            .putExtra("every_ms", everyMs)
+
     private fun run(
         intent: Intent,
         name: String,
@@ -91,8 +130,11 @@ class BenchmarkActivityTest {
         val controller = Robolectric.buildActivity(BenchmarkActivity::class.java, intent).setup()
         until { ended(into) }
         controller.pause().stop().destroy()
-        return into.readLines().map { Json.parseToJsonElement(it).jsonObject }
+        return lines(name)
     }
+
+    private fun lines(name: String): List<JsonObject> =
+        File(files, "benchmark/$name.jsonl").readLines().map { Json.parseToJsonElement(it).jsonObject }
 
     private fun until(reached: () -> Boolean) {
         val end = System.nanoTime() + PATIENCE_NANOS
