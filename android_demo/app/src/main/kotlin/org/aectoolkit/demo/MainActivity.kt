@@ -65,7 +65,8 @@ class MainActivity :
 
     override fun playRecording() = pick(PICK_RECORDING, "audio/*")
 
-    override fun chooseBundle() = pick(PICK_BUNDLE, "application/zip", "application/octet-stream")
+    override fun chooseBundle() =
+        pick(PICK_BUNDLE, "application/zip", "application/x-zip-compressed", "application/octet-stream")
 
     override fun dismissNotice() = presenter.dismiss()
 
