@@ -7,6 +7,11 @@ pluginManagement {
     }
 }
 
+// Brings a JDK of the version that the modules ask for where the machine has none
+plugins {
+    id("org.gradle.toolchains.foojay-resolver-convention") version "1.0.0"
+}
+
 dependencyResolutionManagement {
     repositoriesMode = RepositoriesMode.FAIL_ON_PROJECT_REPOS
     repositories {

@@ -1,3 +1,5 @@
+import com.android.build.api.variant.HasUnitTestBuilder
+
 plugins {
     alias(libs.plugins.android.application)
     alias(libs.plugins.kotlin.android)
@@ -47,8 +49,16 @@ android {
     }
     packaging {
         jniLibs.useLegacyPackaging = true // stored deflated, for a small APK
+        resources.excludes += "META-INF/native-image/**" // by the same names in several jars, and of no use here
     }
     testOptions.unitTests.isIncludeAndroidResources = true
+}
+
+// The tests run the real TFLite
+androidComponents {
+    beforeVariants(selector().withFlavor("runtime" to "executorch")) {
+        (it as HasUnitTestBuilder).enableUnitTest = false
+    }
 }
 
 kotlin {

@@ -180,6 +180,40 @@ def test_source_folders_are_the_same() -> None:
     }
 
 
+def test_tests_are_told_the_same() -> None:
+    """A system property that a test may read is set by both builds, but for where Maven keeps Robolectric's Android."""
+    of_robolectric = {"robolectric.offline", "robolectric.dependency.dir"}
+    poms = (pom(), pom("tflite"), pom("core"), pom("app"))
+    blocks = [block for each in poms for block in each.iter() if str(block.tag).endswith("}systemPropertyVariables")]
+    of_maven = {str(each.tag).partition("}")[2] for block in blocks for each in block}
+    assert of_maven - of_robolectric == set(re.findall(r'systemProperty\(\s*"(.*?)"', gradle("")))
+    drawn = (DEMO / "app" / "src" / "test" / "resources" / "robolectric.properties").read_text().split()
+    assert "graphicsMode=NATIVE" in drawn
+
+
+def test_only_the_flavour_of_the_tests_has_tests() -> None:
+    """The app's tests name TFLite's classes, so Gradle compiles them for no other flavour."""
+    tests = "".join(path.read_text() for path in (DEMO / "app" / "src" / "test").rglob("*.kt"))
+    named = set(re.findall(r"^import org\.aectoolkit\.(tflite|executorch)\.", tests, re.MULTILINE))
+    untested = re.findall(
+        r'beforeVariants\(selector\(\)\.withFlavor\("runtime" to "(\w+)"\)\) \{\s*'
+        r"\(it as HasUnitTestBuilder\)\.enableUnitTest = false\s*\}",
+        gradle("app"),
+    )
+    assert named == set(re.findall(r'create\("(\w+)"\)', gradle("app"))) - set(untested)
+
+
+def test_gradle_can_package_and_find_what_it_needs() -> None:
+    """What is known of the libraries and of the tools, and can be read here, where Gradle does not run."""
+    assert 'resources.excludes += "META-INF/native-image/**"' in gradle("app"), "JavaCPP's jars hold the same names"
+    settings = (DEMO / "gradle.properties").read_text().splitlines()
+    assert "android.useAndroidX=true" in settings, "Robolectric brings libraries of AndroidX"
+    assert "org.gradle.jvmargs=-Xmx3g" in settings
+    for module in maven_modules() | GRADLE_ALONE:
+        assert "jvmToolchain(" in gradle(module)
+    assert 'id("org.gradle.toolchains.foojay-resolver-convention")' in (DEMO / "settings.gradle.kts").read_text()
+
+
 def test_both_shrink_by_the_same_rules() -> None:
     """Gradle's release takes the rules that build_apk.py takes, which a test proves."""
     from android_demo.build_apk import RULES
@@ -205,7 +239,7 @@ def test_the_code_of_the_readme_is_compiled() -> None:
 
 def test_files_are_short() -> None:
     """No file of the app is longer than 250 lines, sources, resources and builds."""
-    kinds = {".kt", ".kts", ".xml", ".py", ".pro", ".toml", ".yml", ".md"}
+    kinds = {".kt", ".kts", ".xml", ".py", ".pro", ".properties", ".toml", ".yml", ".md"}
     files = [path for path in DEMO.rglob("*") if path.suffix in kinds and "target" not in path.parts]
     assert files
     lines = {path.name: len(path.read_text().splitlines()) for path in files}
