@@ -15,6 +15,7 @@ from toolkit.reproduce.bootstrap import INTERVAL_PERCENT
 from toolkit.reproduce.plan import SIZES, Unit, plan_units, size_subnet
 from toolkit.reproduce.results import DATA, Results, unit_digest
 from toolkit.search.paper import candidates
+from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.space import SearchSpace, Subnet
 from toolkit.specs.unit import RESAMPLE_SCALE, DataFacts, Evaluation, LabelFacts, TestScore, UnitResult
@@ -56,7 +57,7 @@ def invented(unit: Unit, added: Added, data: str) -> UnitResult:
     found: dict[float, tuple[Subnet, ...]] = {}
     picks: dict[float, Subnet] = {}
     if unit.stage == "supernet":
-        found = candidates(space, len(LABELS), unit.seed)
+        found = candidates(space, len(LABELS), unit.seed, FrontEndSpec())
         picks = {budget: max(some, key=lambda each: validation(space, each, gain)) for budget, some in found.items()}
         sizes = [size_subnet(RECIPE.search_space(), ratio) for ratio in SIZES]
         tested = [*picks.values(), *(each for each in sizes if each in space)]

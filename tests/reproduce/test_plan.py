@@ -20,6 +20,7 @@ from toolkit.reproduce.plan import (
 from toolkit.search.methods import PAPER_CANDIDATES
 from toolkit.search.paper import BUDGETS_M, PAPER_FULL_M, TOLERANCE_M, candidates
 from toolkit.specs.errors import UserError
+from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.recipe import Recipe
 from toolkit.specs.space import preset_space
 from toolkit.specs.teacher import TeacherSpec
@@ -93,7 +94,7 @@ def test_a_recipe_that_does_not_do_is_told() -> None:
 def test_candidates_lie_within_the_tolerance(name: str) -> None:
     """At most 25 different subnets of the space, each with its budget's share of the full parameters."""
     space = preset_space(name, 16)
-    found = candidates(space, 30, 0)
+    found = candidates(space, 30, 0, FrontEndSpec())
     assert tuple(found) == BUDGETS_M
     full = space.params(space.largest, 30)
     for budget, some in found.items():
@@ -106,14 +107,18 @@ def test_candidates_lie_within_the_tolerance(name: str) -> None:
 def test_candidates_are_the_seeds() -> None:
     """The same seed gives the same candidates, another seed others."""
     space = preset_space("ew-ed-xxx", 16)
-    assert candidates(space, 30, 0) == candidates(space, 30, 0) != candidates(space, 30, 1)
+    assert (
+        candidates(space, 30, 0, FrontEndSpec())
+        == candidates(space, 30, 0, FrontEndSpec())
+        != candidates(space, 30, 1, FrontEndSpec())
+    )
 
 
 def test_all_subnets_of_a_budget_are_candidates_where_they_are_few() -> None:
     """Within a budget of [2,2,X] that holds fewer than 25, none is left out."""
     space = preset_space(MAIN_SPACE, 16)
     full = space.params(space.largest, 30)
-    for budget, some in candidates(space, 30, 0).items():
+    for budget, some in candidates(space, 30, 0, FrontEndSpec()).items():
         within = [
             each
             for each in space.subnets()

@@ -13,6 +13,7 @@ from tests.fakes import fake_run
 from toolkit.search.__main__ import main
 from toolkit.search.paper import BUDGETS_M, TOLERANCE_M, candidates, paper_search
 from toolkit.search.scores import RunScores
+from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.run import Run
 from toolkit.specs.space import Subnet, preset_space
 
@@ -21,7 +22,7 @@ from toolkit.specs.space import Subnet, preset_space
 def test_candidates_at_the_papers_width_have_its_parameters(preset: str) -> None:
     """At base width 64 and 527 labels all candidates lie within 0.2M of 0.8M, 1.8M, 2.8M and 3.8M, 25 at most."""
     space = preset_space(preset, 64)
-    found = candidates(space, 527, 0)
+    found = candidates(space, 527, 0, FrontEndSpec())
     assert list(found) == list(BUDGETS_M)
     for budget, some in found.items():
         assert 0 < len(some) == len(set(some)) <= 25

@@ -18,13 +18,13 @@ from toolkit.search.scores import RunScores
 from toolkit.search.search import Answer, Question, look, problem_of, table_of
 from toolkit.specs.certificate import Certificate
 from toolkit.specs.cost import CostTable
-from toolkit.specs.device import Budget, DeviceProfile, load_profile
+from toolkit.specs.device import Budget, DeviceProfile, load_profile, profile_paths
 from toolkit.specs.errors import UserError
 from toolkit.specs.layer import Mode
 from toolkit.specs.measured import Measured
 from toolkit.specs.run import Run, RunManifest
 from toolkit.specs.runtime import Precision, Runtime
-from toolkit.specs.shipped import DEVICES, OUT
+from toolkit.specs.shipped import OUT
 
 
 @dataclass(frozen=True)
@@ -165,9 +165,8 @@ def look_around(asked: Asked) -> Findings:
 
 def _with_tables(asked: Asked, run: RunManifest) -> tuple[tuple[str, ...], dict[str, str]]:
     """Names of the devices that have a whole table for the Run; the others, and what is the matter with them."""
-    places = [DEVICES, *([asked.devices] if asked.devices else [])]
     names, left_out = [], {}
-    for name in sorted({path.stem for place in places for path in place.glob("*.toml")}):
+    for name in sorted(profile_paths(asked.devices)):
         try:
             table_of(asked.question, name, run)
         except UserError as error:

@@ -162,7 +162,7 @@ class Workshop:
         stage = self.recipe.stage(unit.stage)
         label_count, space = len(self.material.examples.labels), net.space
         if stage.subnet == SAMPLED:
-            found = candidates(space, label_count, unit.seed)
+            found = candidates(space, label_count, unit.seed, self.recipe.front_end)
             sizes = [size_subnet(self.recipe.search_space(), ratio) for ratio in SIZES]
             always = [space.largest, space.smallest, *(each for each in sizes if each in space)]
         else:

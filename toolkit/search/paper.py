@@ -48,7 +48,7 @@ class PaperRow:
 
 
 def candidates(
-    space: SearchSpace, label_count: int, seed: int, front_end: FrontEndSpec | None = None
+    space: SearchSpace, label_count: int, seed: int, front_end: FrontEndSpec
 ) -> dict[float, tuple[Subnet, ...]]:
     """For each of `BUDGETS_M` at most 25 random subnets whose parameters lie within the tolerance.
 
