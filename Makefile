@@ -61,6 +61,7 @@ android: android-packages $(STAMP) ## Build and test the Android demo app with t
 		$(if $(wildcard $(ASSETS)/manifest.json),,--android android_demo) --mode stream --precision int8 --precision fp32
 	$(VENV)/bin/python tests/android/fixtures.py android_demo/target/out/bundles/* android_demo/target/fixtures
 	$(VENV)/bin/python android_demo/build_apk.py
+	@echo 'The bundle inside is that of $(ASSETS), which stays there until export --android brings another.'
 
 lint: $(STAMP) ## Check style, format and types
 	$(RUN) ruff check
