@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -242,18 +243,40 @@ def test_a_device_without_a_runtime_says_what_to_install(device: Device) -> None
         list(lines)
 
 
-def test_what_a_reboot_left_is_removed_by_the_next_workplace(device: Device) -> None:
-    """A folder of another boot goes; one of this boot may be another's, and stays."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
-    old, other = device.parent / "aec-toolkit-00000000-abc", device.parent / f"aec-toolkit-{boot}-abc"
-    for folder in (old, other):
-        folder.mkdir()
+def test_what_a_reboot_left_is_removed_by_the_next_workplace(device: Device, tmp_path: Path) -> None:
+    """A work folder of another boot goes, also an empty one; one of this boot may be another's, and stays."""
+    (tmp_path / "data").write_bytes(b"x")
+    parent, boot = device.parent, Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    other = parent / f"aec-toolkit-{boot}-abcdefgh"
+    full, empty = parent / "aec-toolkit-00000000-abcdefgh", parent / "aec-toolkit-00000000-ijklmnop"
+    with device.target().workplace() as place:
+        place.bring({"data": tmp_path / "data"})
+        (folder,) = left(device)
+        for copy in (other, full):
+            shutil.copytree(folder, copy)
+        empty.mkdir()
     try:
         with device.target().workplace():
-            assert not old.exists()
+            assert not full.exists()
+            assert not empty.exists()
             assert other.exists()
     finally:
-        other.rmdir()
+        shutil.rmtree(other)
+
+
+@pytest.mark.parametrize("name", ["aec-toolkit-main", "aec-toolkit-0a1b2c3d-training"])
+def test_a_folder_of_somebody_elses_stays(name: str, device: Device, tmp_path: Path) -> None:
+    """A checkout beside the work folders is nobody's to remove, whatever it is called."""
+    (tmp_path / "data").write_bytes(b"x")
+    own = device.parent / name
+    own.mkdir()
+    (own / "my_work.txt").touch()
+    try:
+        with device.target().workplace() as place:
+            place.bring({"data": tmp_path / "data"})
+        assert [path.name for path in own.iterdir()] == ["my_work.txt"]
+    finally:
+        shutil.rmtree(own)
 
 
 @pytest.fixture

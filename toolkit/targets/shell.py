@@ -36,16 +36,19 @@ machine=$(uname -m)
 printf '%s\\n' "$machine"
 """
 
-# A folder of another boot was left by a device that lost its power.
+# The file .aec-toolkit, made before anything else, marks a folder as ours and holds the number of what runs in it.
+# A folder of another boot was left by a device that lost its power. One without the mark goes only if it is empty.
 _KEEP = (
-    _MACHINE
-    + """
+    (
+        _MACHINE
+        + """
 trap : HUP INT TERM
 boot=$(cut -c 1-8 /proc/sys/kernel/random/boot_id 2>/dev/null)
 folder=
 for parent in "${TMPDIR:-/var/tmp}" /data/local/tmp /var/tmp /tmp; do
-    for old in "$parent"/aec-toolkit-*; do
-        case $old in */aec-toolkit-"$boot"-*) ;; *) rm -rf "$old" ;; esac
+    for old in "$parent"/aec-toolkit-__BOOT__-????????; do
+        case $old in */aec-toolkit-"$boot"-*) continue ;; esac
+        if [ -e "$old"/.aec-toolkit ]; then rm -rf "$old"; else rmdir "$old" 2>/dev/null; fi
     done
     folder=$(mktemp -d "$parent/aec-toolkit-$boot-XXXXXXXX" 2>/dev/null) && break
 done
@@ -53,18 +56,22 @@ done
     echo "no folder can be made in ${TMPDIR:-/var/tmp}, /var/tmp or /tmp. Make room there, or set TMPDIR" >&2
     exit 73
 }
+true >"$folder"/.aec-toolkit
 printf '%s\\n' "$folder"
 if command -v timeout >/dev/null; then
     while [ "$(timeout __LEASE__ dd bs=1 count=1 2>/dev/null)" ]; do :; done
 else
     cat >/dev/null
 fi
-for job in $(cat "$folder"/.job 2>/dev/null); do
+for job in $(cat "$folder"/.aec-toolkit 2>/dev/null); do
     kill -9 -$job || kill -9 $job
 done 2>/dev/null
 rm -rf "$folder" || { sleep 1; rm -rf "$folder"; }
 """
-).replace("__LEASE__", str(LEASE_S))
+    )
+    .replace("__BOOT__", "[0-9a-f]" * 8)
+    .replace("__LEASE__", str(LEASE_S))
+)
 
 _BRING = """
 cd "$1" || exit
@@ -81,13 +88,13 @@ command -v "$1" >/dev/null || { printf '%s: not found\\n' "$1" >&2; exit 127; }
 exec 3<&0 </dev/null
 $(command -v setsid) "$@" 3<&- &
 child=$!
-echo $child >.job
+echo $child >.aec-toolkit
 { read -r _; kill -9 -$child || kill -9 $child; } <&3 >/dev/null 2>&1 &
 watch=$!
 exec 3<&-
 wait $child
 code=$?
-rm -f .job
+true 2>/dev/null >.aec-toolkit
 { kill -9 -$child $watch; wait $watch; } 2>/dev/null
 exit $code
 """
