@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,12 +134,75 @@ def test_kill_9_costs_the_measurement_under_way(tiny_run: Path, packs: Path, tmp
     assert before.count('"visit"') >= 17
     done = call("--target", "local", *options, "--resume")
     assert done.exit_code == 0, done.output
-    (pack,) = (tmp_path / "packs").glob("tflite-int8-*")
-    text = path.read_text()
-    assert text.startswith(before)
-    assert Counter(json.loads(line)["file"] for line in text.splitlines() if '"visit"' in line) == {
-        file.file: 2 for file in open_pack(pack).files
+    (table,) = map(CostTable.load, (tmp_path / "tables").glob("*.jsonl"))
+    found = {f"{row.layer.name}.tflite": row.measurement for row in table.rows.values() if row.measurement}
+    assert {len(measurement.warmups_us) for measurement in found.values()} == {2}
+    for visit_before in map(json.loads, before.splitlines()):
+        if visit_before.get("file") in found:
+            assert set(visit_before["latencies_us"]) <= set(found[visit_before["file"]].latencies_us)
+
+
+class Restless(Board):
+    """A board that takes a given number of visits, then goes away; each visit takes `latency_us`."""
+
+    def __init__(self) -> None:
+        super().__init__(self._answer)
+        self.left, self.latency_us = 1_000_000, 1000.0
+
+    def _answer(self, settings: dict[str, str], files: list[str]) -> Iterator[Start | Visit]:
+        yield start(threads=int(settings["threads"]))
+        for file in files:
+            if not self.left:
+                raise TransientDeviceError("the cable was pulled.")
+            self.left -= 1
+            yield visit(file, self.latency_us * (5 if file.startswith("whole") else 1))
+
+
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> Restless:
+    """It is what every target names; nobody waits for it to come back."""
+    board = Restless()
+    monkeypatch.setattr("toolkit.profile.profile.open_target", lambda *_: board)
+    monkeypatch.setattr("toolkit.profile.measure.BACK_OFF_SECONDS", ())
+    return board
+
+
+def latencies_us(out: Path) -> dict[str, set[float]]:
+    """The raw timings in each table, by precision."""
+    tables = [CostTable.load(path) for path in (out / "tables").glob("*.jsonl")]
+    return {
+        table.key.precision: {
+            each for row in table.rows.values() if row.measurement for each in row.measurement.latencies_us
+        }
+        for table in tables
     }
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_last_weeks_timings_are_not_taken_for_todays(
+    tiny_run: Path, packs: Path, tmp_path: Path, restless: Restless, *, finished: bool
+) -> None:
+    """A profile of some tables was finished or not; one of today that was interrupted and resumed is today's alone."""
+    shutil.copytree(packs, tmp_path / "packs")
+    options = ("--target", "local", "--device", "rpi4", "--mode", "stream", "--run", tiny_run, "--out", tmp_path)
+    restless.left = 1_000_000 if finished else 60
+    assert call(*options, "--quick").exit_code == (0 if finished else 4)
+    restless.latency_us, restless.left = 2000.0, 3
+    assert call(*options, "--quick").exit_code == 4
+    restless.left = 1_000_000
+    done = call(*options, "--quick", "--resume")
+    assert done.exit_code == 0, done.output
+    assert latencies_us(tmp_path) == {"int8": {2000.0}, "fp32": {2000.0}}
+
+
+def test_what_is_done_is_not_gone_on_with(tiny_run: Path, packs: Path, tmp_path: Path, restless: Restless) -> None:
+    """--resume after a profile that was finished measures anew."""
+    shutil.copytree(packs, tmp_path / "packs")
+    options = ("--target", "local", "--device", "rpi4", "--mode", "stream", "--run", tiny_run, "--out", tmp_path)
+    assert call(*options, "--quick").exit_code == 0
+    restless.latency_us = 2000.0
+    assert call(*options, "--quick", "--resume").exit_code == 0
+    assert latencies_us(tmp_path) == {"int8": {2000.0}, "fp32": {2000.0}}
 
 
 def test_a_pack_is_made_here_and_measured_there(tiny_run: Path, packs: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.limits import files_end_at
 from tests.profile.boards import peak, start, visit
-from toolkit.profile.journal import Journal
+from toolkit.profile.journal import Journal, journals
 from toolkit.specs.errors import MismatchError, UserError
 
 QUESTION = "rpi4 over ssh, pack 0123"
@@ -83,14 +84,42 @@ def test_another_question_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"runtime_version": "2.3.0"}, {"core_mask": "0x1"}, {"machine": "armv7l"}])
 def test_measurements_of_two_environments_do_not_mix(tmp_path: Path, change: dict[str, str]) -> None:
-    """After an upgrade on the device a resumed profile stops and names what changed."""
+    """After an upgrade on the device a resumed profile stops before anything is written, and names what changed."""
     journal = written(tmp_path / "j.jsonl")
+    before = journal.path.read_bytes()
     assert journal.environment() == start().environment
-    with journal.open():
-        journal.add(start(**change))
     (name, value), *_ = change.items()
-    with pytest.raises(MismatchError, match=rf"{name} .*{value}"):
-        journal.environment()
+    with journal.open(), pytest.raises(MismatchError, match=rf"{name} .*{value}.*--resume"):
+        journal.add(start(**change))
+    assert journal.path.read_bytes() == before
+    with journal.open():
+        journal.add(start(governor="ondemand"))
+
+
+def test_the_journals_of_a_command_are_dropped_before_it_and_go_when_it_is_done(tmp_path: Path) -> None:
+    """Those of other devices stay; a command that fails keeps its own, and one that goes on finds them."""
+    other = written(tmp_path / "rpi5.jsonl")
+    left = written(tmp_path / "rpi4.jsonl")
+    with suppress(KeyboardInterrupt), journals(tmp_path, "rpi4", ["rpi4.jsonl"], resume=False):
+        assert not left.path.exists()
+        written(left.path)
+        raise KeyboardInterrupt
+    with journals(tmp_path, "rpi4", ["rpi4.jsonl"], resume=True):
+        assert len(Journal.resume(left.path, QUESTION).visits) == 3
+    assert not left.path.exists()
+    assert other.path.exists()
+
+
+def test_two_commands_do_not_write_the_journals_of_a_device_at_once(tmp_path: Path) -> None:
+    """The second is refused and harms nothing; another device's are free."""
+    with journals(tmp_path, "rpi4", ["rpi4.jsonl"], resume=False):
+        kept = written(tmp_path / "rpi4.jsonl")
+        refused = pytest.raises(UserError, match=r"another command measures rpi4.*another --out")
+        with refused, journals(tmp_path, "rpi4", ["rpi4.jsonl"], resume=False):
+            pass
+        assert kept.path.exists()
+        with journals(tmp_path, "rpi5", ["rpi5.jsonl"], resume=False):
+            pass
 
 
 def test_a_broken_line_in_the_middle_is_one_error(tmp_path: Path) -> None:

@@ -5,14 +5,16 @@
     {"kind": "visit", "file": ...}                a line a visit
     {"kind": "peak", "file": ...}                 a line a peak of memory
 
-A last line that was cut off is dropped: that measurement is taken again. Proved by tests/profile/test_journal.py.
+A last line that was cut off is dropped: that measurement is taken again. A command's journals go when its work is done,
+so that nobody goes on with last week's. Proved by tests/profile/test_journal.py.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -22,6 +24,37 @@ from toolkit.specs.cost import Environment
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.record import Record
 from toolkit.targets import Peak, Start, Visit, read_line
+
+_NOT_MIXED = ("machine", "cpu", "runtime", "runtime_version", "threads", "core_mask")
+"""Fields of an Environment; timings that differ in one are not of one table."""
+
+
+@contextmanager
+def journals(folder: Path, device: str, names: Collection[str], *, resume: bool) -> Iterator[None]:
+    """The journals of one command, which no other that measures the device writes meanwhile.
+
+    Unless it goes on with an interrupted command there are none at first; none are left when the block ends well.
+
+    Raises:
+        UserError: another command has them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{device}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another command measures {device} and writes to {folder}. Wait for its end, or name another --out."
+            ) from None
+        if not resume:
+            _remove(folder, names)
+        yield
+        _remove(folder, names)
+
+
+def _remove(folder: Path, names: Collection[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 class JournalHead(Record):
@@ -88,9 +121,12 @@ class Journal:
 
         Raises:
             UserError: the disk is full; what stands there is kept.
+            MismatchError: the agent was started in an environment that does not mix with the first one.
         """
         if self._file is None:
             raise ValueError("the journal is not open")
+        if isinstance(line, Start) and self.starts:
+            self._check_mixes(line.environment)
         try:
             rest = line.model_dump_json().encode() + b"\n"
             while rest:
@@ -113,19 +149,17 @@ class Journal:
         return Counter(visit.file for visit in self.visits)
 
     def environment(self) -> Environment:
-        """Where all of it was measured: that of the last start.
+        """Where all of it was measured: that of the last start."""
+        return self.starts[-1].environment
 
-        Raises:
-            MismatchError: the agent was started in two that do not mix.
-        """
-        environments = [start.environment for start in self.starts]
-        for name in ("machine", "cpu", "runtime", "runtime_version", "threads", "core_mask"):
-            if len(found := sorted({str(getattr(each, name)) for each in environments})) > 1:
+    def _check_mixes(self, found: Environment) -> None:
+        first = self.starts[0].environment
+        for name in _NOT_MIXED:
+            if (now := getattr(found, name)) != (was := getattr(first, name)):
                 raise MismatchError(
-                    f"{self.path} holds measurements of {name} {' and '.join(found)}, which do not mix. "
-                    "Leave --resume out to start anew."
+                    f"{self.path} holds measurements of {name} {was}, found {now}: they do not mix. Nothing was "
+                    f"added. Go on with {was}, or leave --resume out to start anew."
                 )
-        return environments[-1]
 
     def base_bytes(self) -> int:
         """Least memory of an agent with its runtime loaded and no model."""

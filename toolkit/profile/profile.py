@@ -6,6 +6,7 @@ Proved by tests/profile/test_command.py.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from toolkit.native.choose import AgentName, check_agent, choose_agent
 from toolkit.profile.context import whole_subnets
 from toolkit.profile.device_model import modelled_table
 from toolkit.profile.grid import choose_grid
-from toolkit.profile.journal import Journal
+from toolkit.profile.journal import Journal, journals
 from toolkit.profile.measure import FULL, QUICK, Report, Session
 from toolkit.profile.paced import costliest, duty_cycle_ratio, sustained_ratio
 from toolkit.profile.pack import ensure_pack
@@ -81,7 +82,7 @@ def profile(question: Question, report: Report) -> Iterator[Profiled]:
 
     Raises:
         UserError: unknown device or target, no Run, no device model, a damaged pack, a full disk.
-        MismatchError: the target cannot be the device, or an interrupted profile was of something else.
+        MismatchError: the target cannot be the device, or an interrupted profile was of something else or elsewhere.
         DeviceError: the target could not do it.
     """
     target = open_target(question.target, question.python) if question.target else None
@@ -93,12 +94,29 @@ def profile(question: Question, report: Report) -> Iterator[Profiled]:
         check_agent(question.runtime, question.agent)
     machine = target.machine()
     check_machine(device, machine)
-    for folder in packs(question, report):
-        pack = open_pack(folder)
-        agent = choose_agent(
-            pack.runtime, machine, question.agent, lambda what: report(what, 0, 1), question.benchmark_model
-        )
-        yield _measured(question, device, target, agent, folder, pack, report)
+    names = [_journal_name(device, *each) for each in _asked(question)]
+    with journals(question.out / "journals", device.name, names, resume=question.resume):
+        for folder in packs(question, report):
+            pack = open_pack(folder)
+            agent = choose_agent(
+                pack.runtime, machine, question.agent, lambda what: report(what, 0, 1), question.benchmark_model
+            )
+            yield _measured(question, device, target, agent, folder, pack, report)
+
+
+def _asked(question: Question) -> list[tuple[Mode, Runtime, Precision]]:
+    """What there is to be a table of, in the order that they are made."""
+    if question.pack:
+        pack = open_pack(question.pack)
+        return [(pack.mode, pack.runtime, pack.precision)]
+    modes = MODES if question.mode == "all" else (question.mode,)
+    runtimes = RUNTIMES if question.runtime == "all" else (question.runtime,)
+    precisions = PRECISIONS if question.precision == "all" else (question.precision,)
+    return list(itertools.product(modes, runtimes, precisions))
+
+
+def _journal_name(device: DeviceProfile, mode: Mode, runtime: Runtime, precision: Precision) -> str:
+    return f"{device.name}-{runtime}-{precision}-{mode}.jsonl"
 
 
 def _modelled(question: Question, device: DeviceProfile) -> Iterator[Profiled]:
@@ -109,10 +127,9 @@ def _modelled(question: Question, device: DeviceProfile) -> Iterator[Profiled]:
             f"Measure it with --target (local, ssh://USER@HOST, adb://SERIAL), or pass --runtime {known}."
         )
     run = Run.open(question.run).manifest
-    for mode in MODES if question.mode == "all" else (question.mode,):
-        for precision in PRECISIONS if question.precision == "all" else (question.precision,):
-            table = modelled_table(device, precision, mode, run)
-            yield _kept(question, table, run.front_end, ())
+    for mode, _, precision in _asked(question):
+        table = modelled_table(device, precision, mode, run)
+        yield _kept(question, table, run.front_end, ())
 
 
 def packs(question: Question, report: Report) -> Iterator[Path]:
@@ -125,12 +142,10 @@ def packs(question: Question, report: Report) -> Iterator[Path]:
         yield question.pack
         return
     run = Run.open(question.run).manifest
-    for mode in MODES if question.mode == "all" else (question.mode,):
+    for mode, runtime, precision in _asked(question):
         layers = choose_grid(run.space.all_layers(run.front_end, len(run.labels), mode)).packed
-        for runtime in RUNTIMES if question.runtime == "all" else (question.runtime,):
-            for precision in PRECISIONS if question.precision == "all" else (question.precision,):
-                folder = question.out / "packs"
-                yield ensure_pack(run, layers, runtime, precision, mode, folder, report, whole_subnets(run.space))
+        folder = question.out / "packs"
+        yield ensure_pack(run, layers, runtime, precision, mode, folder, report, whole_subnets(run.space))
 
 
 def _measured(
@@ -148,8 +163,8 @@ def _measured(
         f"{device.name} over {target.name}, pack {pack.digest()}, {type(agent).__name__}, {effort.rounds} rounds of "
         f"{effort.runs}, threads {question.threads}, cores {','.join(map(str, cores)) or 'any'}"
     )
-    name = f"{device.name}-{pack.runtime}-{pack.precision}-{pack.mode}.jsonl"
-    journal = (Journal.resume if question.resume else Journal.new)(question.out / "journals" / name, asked)
+    name = _journal_name(device, pack.mode, pack.runtime, pack.precision)
+    journal = Journal.resume(question.out / "journals" / name, asked)
     files = {each.file: folder / each.file for each in pack.files}
     measurements = Session(target, agent, files, effort, question.threads, cores, journal, report).measure()
     hop_ms = 1e3 * pack.front_end.seconds(STREAM_CHUNK_FRAMES)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from toolkit.profile.journal import journals
 from toolkit.search.how import How
-from toolkit.search.measured import Report, exported, judge, measure, open_bench
+from toolkit.search.measured import Bench, Report, exported, journal_name, judge, measure, open_bench
 from toolkit.search.refine import Refined, refine
 from toolkit.search.search import Answers, Question
 from toolkit.specs.device import load_profile
@@ -60,6 +61,20 @@ def trial(
     device = load_profile(question.device_names[0], question.devices)
     (answer,) = answers.each
     bench = open_bench(how, device, answer.table, report)
+    names = [journal_name(answer.pick, what) for what in ("measured", "refined")]
+    with journals(question.out / "journals", device.name, names, resume=how.resume):
+        yield from _steps(bench, question, answers, how, search, report)
+
+
+def _steps(
+    bench: Bench,
+    question: Question,
+    answers: Answers,
+    how: How,
+    search: Callable[[Question], Answers],
+    report: Report,
+) -> Iterator[Step | Stuck]:
+    (answer,) = answers.each
     step = _kept(question, answers, measure(bench, Run.open(question.run), answer, question.out, how.resume, report))
     yield step
     for number in range(1, REFINEMENTS + 1):
