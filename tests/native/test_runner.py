@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,17 @@ pytestmark = [pytest.mark.system, pytest.mark.parametrize("runtime", ["executorc
 
 Files = Callable[[Runtime], bytes]
 STREAM_SAMPLES = 3 * 8 * 6
+LARGE_MACHINE = """
+#define _GNU_SOURCE
+#include <sched.h>
+int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t* set) { return 0; }
+int sched_getaffinity(pid_t pid, size_t size, cpu_set_t* set) {
+  CPU_ZERO(set);
+  CPU_SET(3, set);
+  CPU_SET(70, set);
+  return 0;
+}
+"""
 
 
 @pytest.fixture
@@ -108,6 +120,8 @@ def test_state_is_fed_back(agent: NativeAgent, runtime: Runtime, stream: Files, 
         ("time absent\n", "cannot run absent"),
         ("time broken\n", "cannot run broken"),
         ("cores 4000\n", "core(s) 4000"),
+        ("cores 0,1000\n", "core(s) 0 1000"),
+        ("cores 0,-1\n", "core(s) 0 -1"),
         ("tune toy\n", "plan.txt line 1 says nothing known: tune toy"),
         ("runs 1e6\n", "plan.txt line 1 says nothing known: runs 1e6"),
         ("play toy noise 100\n", f"toy takes {toys.SAMPLES} samples, the plan plays 100"),
@@ -122,6 +136,20 @@ def test_what_it_cannot_do_is_its_last_line(
     done = run_plan(agent, plan, files, tmp_path)
     assert done.returncode == 1
     assert reason in done.stderr.splitlines()[-1]
+
+
+def test_cores_of_a_large_machine_have_their_bits_in_the_mask(
+    agent: NativeAgent, runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Core 70 is the 71st bit; a library stands for the system that has it."""
+    (tmp_path / "cores.c").write_text(LARGE_MACHINE)
+    library = tmp_path / "cores.so"
+    subprocess.run(["g++", "-shared", "-fPIC", "-x", "c", tmp_path / "cores.c", "-o", library], check=True)
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    for plan, mask in (("threads 1\n", 1 << 70), ("threads 2\ncores 70,3\n", 1 << 70 | 1 << 3)):
+        (start,) = lines_of(run_plan(agent, plan, {}, tmp_path))
+        assert isinstance(start, Start)
+        assert (start.environment.runtime, start.environment.core_mask) == (runtime, hex(mask))
 
 
 def test_peak_counts_the_memory_of_a_model(agent: NativeAgent, runtime: Runtime, tmp_path: Path) -> None:

@@ -168,11 +168,21 @@ def test_named_cores_and_threads_are_taken(pack: Path) -> None:
     assert start["environment"]["threads"] == 2
 
 
-def test_cores_that_are_not_there_are_refused_with_those_that_are(pack: Path) -> None:
-    """The message lists what the process may use."""
-    words = last_words(run(pack, TWO_FILES.model_copy(update={"cores": (1000,)})))
-    assert "[1000]" in words
-    assert str(sorted(os.sched_getaffinity(0))) in words
+def test_a_core_that_is_named_twice_is_one(pack: Path) -> None:
+    """The mask has its bit, not the next one's."""
+    core = min(os.sched_getaffinity(0))
+    start = lines(run(pack, TWO_FILES.model_copy(update={"cores": (core, core)})))[0]
+    assert start["environment"]["core_mask"] == hex(1 << core)
+
+
+@pytest.mark.parametrize("core", [1000, -1, 10**10])
+def test_cores_that_are_not_there_are_refused_with_those_that_are(core: int, pack: Path) -> None:
+    """The message lists what the process may use, also where others that were named are there."""
+    there = sorted(os.sched_getaffinity(0))
+    for cores in ((core,), (there[0], core)):
+        words = last_words(run(pack, TWO_FILES.model_copy(update={"cores": cores})))
+        assert str(list(cores)) in words
+        assert str(there) in words
 
 
 def test_a_plan_of_another_toolkit_is_refused(pack: Path) -> None:

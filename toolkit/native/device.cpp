@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -75,6 +76,15 @@ std::string throttled() {
   return quoted_or_null(flags);
 }
 
+// The affinity mask of cores in hexadecimal digits, of which each tells four.
+std::string core_mask(const std::vector<int>& cores) {
+  std::vector<int> digits(*std::max_element(cores.begin(), cores.end()) / 4 + 1);
+  for (const int core : cores) digits[core / 4] |= 1 << core % 4;
+  std::string mask = "0x";
+  for (auto digit = digits.rbegin(); digit != digits.rend(); ++digit) mask += "0123456789abcdef"[*digit];
+  return mask;
+}
+
 std::string cpu_name() {
   for (const std::string& name : {text("/proc/device-tree/model"), field("/proc/cpuinfo", "model name"),
                                   field("/proc/cpuinfo", "Model"), field("/proc/cpuinfo", "Hardware")})
@@ -97,7 +107,10 @@ std::vector<int> take_cores(std::vector<int> cores, int threads) {
     CPU_SET(core, &set);
     names += " " + std::to_string(core);
   }
-  if (sched_setaffinity(0, sizeof set, &set) != 0)
+  // The system itself leaves out cores that it has not.
+  bool taken = sched_setaffinity(0, sizeof set, &set) == 0 && sched_getaffinity(0, sizeof set, &set) == 0;
+  for (const int core : cores) taken = taken && CPU_ISSET(core, &set);
+  if (!taken)
     throw std::runtime_error("this device does not let a process run on its core(s)" + names + ". Name one: --cores 0");
   return cores;
 }
@@ -107,10 +120,6 @@ std::string environment(const std::vector<int>& cores, int threads, const std::s
   uname(&system);
   const std::string name = std::string(system.sysname) + "-" + system.release + "-" + system.machine + "-with-glibc" +
                            gnu_get_libc_version();
-  unsigned long long mask = 0;
-  for (const int core : cores) mask |= 1ULL << core;
-  char core_mask[32];
-  std::snprintf(core_mask, sizeof core_mask, "0x%llx", mask);
   double load = 0;
   const bool load_known = getloadavg(&load, 1) == 1;
   const int core = cores.front();
@@ -118,7 +127,7 @@ std::string environment(const std::vector<int>& cores, int threads, const std::s
   json << "{\"machine\": " << quoted(system.machine) << ", \"cpu\": " << quoted(cpu_name())
        << ", \"system\": " << quoted(name) << ", \"python\": \"none\", \"runtime\": " << quoted(runtime_name)
        << ", \"runtime_version\": " << quoted(RUNTIME_VERSION) << ", \"threads\": " << threads
-       << ", \"core_mask\": " << quoted(core_mask)
+       << ", \"core_mask\": " << quoted(core_mask(cores))
        << ", \"governor\": " << quoted_or_null(text(frequency_folder(core) + "scaling_governor"))
        << ", \"clock_mhz\": " << clock_mhz(core) << ", \"temperature_c\": " << temperature_c()
        << ", \"load_average\": " << (load_known ? std::to_string(load) : "null")

@@ -32,11 +32,10 @@ def main(plan_path: pathlib.Path, write: Callable[[dict[str, Any]], None]) -> No
     """Carry out the plan; `write` takes one JSON-ready dict for each line."""
     plan = read_plan(plan_path)
     os.chdir(plan_path.parent)
-    cores = plan["cores"] or sorted(os.sched_getaffinity(0))[-plan["threads"] :]
-    try:
-        os.sched_setaffinity(0, cores)
-    except OSError:
-        sys.exit(f"core {cores} cannot be taken; there are {sorted(os.sched_getaffinity(0))}. Name one: --cores 0")
+    there = sorted(os.sched_getaffinity(0))
+    cores = plan["cores"] or there[-plan["threads"] :]
+    if not take_cores(cores):
+        sys.exit(f"core {cores} cannot be taken; there are {there}. Name one: --cores 0")
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     runtime = Runtime(plan["threads"], plan["seed"])
     environment = describe(cores)
@@ -57,6 +56,15 @@ def main(plan_path: pathlib.Path, write: Callable[[dict[str, Any]], None]) -> No
         with runtime.blamed_for(file):
             scores = Model(runtime, file).play(samples, int(hop_samples))
         write({"kind": "played", "file": file, "scores": scores})
+
+
+def take_cores(cores: list[int]) -> bool:
+    """Whether this process now runs on these cores and no others; the system itself leaves out those it has not."""
+    try:
+        os.sched_setaffinity(0, cores)
+    except (OSError, OverflowError, ValueError):
+        return False
+    return os.sched_getaffinity(0) == set(cores)
 
 
 def read_plan(path: pathlib.Path) -> dict[str, Any]:
@@ -189,7 +197,7 @@ def describe(cores: list[int]) -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "runtime": "tflite",
-        "core_mask": hex(sum(1 << core for core in cores)),
+        "core_mask": hex(sum(1 << core for core in set(cores))),
         "governor": text(f"/sys/devices/system/cpu/cpu{cores[0]}/cpufreq/scaling_governor"),
         "clock_mhz": now["clock_mhz"],
         "temperature_c": now["temperature_c"],
