@@ -7,6 +7,7 @@ one clear line: proved by tests/audio/test_decode.py.
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import re
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import soundfile
 import soxr
 
 from toolkit.audio.clip import Span
+from toolkit.audio.mp3 import count_frames, with_length
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import new_file
 
@@ -102,10 +104,30 @@ def _open(path: Path, span: Span | None, place: str) -> soundfile.SoundFile:
     if empty:
         raise UserError(f"{place} is empty (0 bytes). Copy or record it again.")
     try:
-        return soundfile.SoundFile(path if packed is None else io.BytesIO(packed))
+        file = soundfile.SoundFile(path if packed is None else io.BytesIO(packed))
+        return _whole_mp3(file, path, packed) if file.format == "MP3" else file
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a suffix that means headerless samples
         reason = getattr(error, "error_string", "headerless samples").rstrip(".")
         raise UserError(f"{place} is not audio that can be read ({reason}). Expected wav, flac, ogg or mp3.") from None
+
+
+def _whole_mp3(file: soundfile.SoundFile, path: Path, packed: bytes | None) -> soundfile.SoundFile:
+    """The same file; one that libsndfile would read too little of, in memory and with the length that it has."""
+    content = packed or _mapped(path)
+    frames = count_frames(content)
+    if frames is None:
+        return file
+    short = file.frames + _MP3_SLACK_FRAMES < frames.samples
+    guessed = not frames.has_length and frames.samples + _MP3_SLACK_FRAMES < file.frames
+    if not short and not guessed:
+        return file
+    file.close()
+    return soundfile.SoundFile(io.BytesIO(with_length(content, frames)))
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _mono_blocks(file: soundfile.SoundFile, place: str) -> Iterator[np.ndarray]:
