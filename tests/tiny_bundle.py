@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from toolkit.export.__main__ import main
 from toolkit.export.export import load_subnet
 from toolkit.frontend import LogMel
+from toolkit.specs.bundle import bundle_folder
 from toolkit.specs.run import IMPRINTS, MANIFEST, NORMS, SUBNETS, WEIGHTS, Run, write_results
 from toolkit.train.evaluate import activation_ranges
 
@@ -63,7 +64,7 @@ def make_tiny_bundle(run: Path, out: Path, *wanted: str) -> Path:
     wanted = wanted or ("--precision", "fp32", "--precision", "int8")
     done = export_verb("--subnet", "smallest", "--run", run, *wanted, "--out", out)
     assert done.exit_code == 0, done.output
-    return out / "bundles" / "smallest"
+    return bundle_folder(out, Run.open(run), "smallest")
 
 
 def sounds(seconds: float) -> dict[str, Floats]:

@@ -69,7 +69,7 @@ def test_the_latest_pick_of_a_device_is_exported(calibrated_run: Path, run: Run,
     assert done.exit_code == 0, done.output
     assert str(pick_path(newer, tmp_path)) in done.stderr
     said = json.loads(done.stdout)
-    folder = tmp_path / "bundles" / f"board-{newer.subnet}"
+    folder = tmp_path / "bundles" / f"board-run-{newer.subnet}"
     manifest = open_bundle(folder)
     assert manifest.pick == newer
     assert said == {
@@ -195,14 +195,14 @@ def test_a_failed_export_leaves_all_as_it_was(
     monkeypatch.setattr(f"toolkit.export.export.{failing}", fail)
     bundles = tmp_path / "bundles"
     if older:
-        shutil.copytree(tiny_bundle, bundles / "smallest")
-        (bundles / "smallest" / "certificate.json").write_text("older")
+        shutil.copytree(tiny_bundle, bundles / "run-smallest")
+        (bundles / "run-smallest" / "certificate.json").write_text("older")
     before = contents(tmp_path)
     wanted = ("--mode", "stream", "--precision", "all")
     done = export_verb("--subnet", "smallest", "--run", calibrated_run, *wanted, "--out", tmp_path)
     assert (done.exit_code, done.stderr) == (2, "error: TFLite cannot hold it.\n")
     assert contents(tmp_path) == before
-    assert [path.name for path in bundles.iterdir()] == ["smallest"] * older
+    assert [path.name for path in bundles.iterdir()] == ["run-smallest"] * older
 
 
 def test_a_new_bundle_takes_the_place_of_the_older_one(
@@ -210,7 +210,7 @@ def test_a_new_bundle_takes_the_place_of_the_older_one(
 ) -> None:
     """Nothing of the older one stays: neither a file that is no longer asked for nor a certificate of other files."""
     monkeypatch.setattr("toolkit.export.export.lower", some_files)
-    folder = tmp_path / "bundles" / "smallest"
+    folder = tmp_path / "bundles" / "run-smallest"
     shutil.copytree(tiny_bundle, folder)
     (folder / "certificate.json").write_text("older")
     one_file = ("--mode", "stream", "--precision", "fp32")
@@ -220,3 +220,41 @@ def test_a_new_bundle_takes_the_place_of_the_older_one(
         *("stream.fp32.tflite", "manifest.json", "labels.txt", "golden.safetensors")
     }
     assert open_bundle(folder) == BundleManifest.load(folder / "manifest.json")
+
+
+def test_bundles_of_several_runs_lie_side_by_side(
+    monkeypatch: pytest.MonkeyPatch, calibrated_run: Path, tmp_path: Path
+) -> None:
+    """The same subnet of another Run is another bundle; the verb says where each is, and takes nothing away."""
+    monkeypatch.setattr("toolkit.export.export.lower", some_files)
+    runs = [calibrated_run, copy_run(calibrated_run, tmp_path / "kitchen")]
+    done = [
+        export_verb("--subnet", "smallest", "--run", run, "--mode", "stream", "--out", tmp_path, "--json")
+        for run in runs
+    ]
+    assert [one.stderr for one in done] == ["", ""]
+    folders = [Path(json.loads(one.stdout)["bundle"]) for one in done]
+    assert folders == [tmp_path / "bundles" / "run-smallest", tmp_path / "bundles" / "kitchen-smallest"]
+    assert all(open_bundle(folder).name == folder.name for folder in folders)
+
+
+def test_what_goes_with_an_earlier_bundle_is_told(
+    monkeypatch: pytest.MonkeyPatch, calibrated_run: Path, tmp_path: Path
+) -> None:
+    """In one line: files of a Run that lay in the same folder, certificates, and a zip of what is no longer there."""
+    monkeypatch.setattr("toolkit.export.export.lower", some_files)
+    run = copy_run(calibrated_run, tmp_path / "kitchen")
+    wanted = ("--subnet", "smallest", "--run", run, "--mode", "stream", "--out", tmp_path)
+    assert export_verb(*wanted, "--zip").stderr == ""
+    folder, zipped = (tmp_path / "bundles" / name for name in ("kitchen-smallest", "kitchen-smallest.zip"))
+    for name in ("certificate.json", "certificate-ssh-kitchen.json"):
+        (folder / name).write_text("{}")
+    assert zipped.is_file()
+    opened = Run.open(run)
+    earlier = opened.hash
+    opened.manifest.model_copy(update={"seconds": 5.0}).save(run / "run.json")
+    again = export_verb(*wanted)
+    told = f"files of another Run (tiny, {earlier}), certificate-ssh-kitchen.json, certificate.json, {zipped.name}"
+    assert (again.exit_code, again.stderr) == (0, f"gone with the bundle that was there: {told}\n")
+    assert not zipped.exists()
+    assert export_verb(*wanted).stderr == "", "the same again loses nothing"

@@ -62,7 +62,7 @@ def test_a_bundle_is_whole(tiny_bundle: Path, run: Run) -> None:
     assert (tiny_bundle / "labels.txt").read_text().splitlines() == list(run.manifest.labels)
     assert manifest.front_end == run.manifest.front_end
     assert (manifest.window_samples, manifest.hop_samples) == (WINDOW_SAMPLES, HOP_SAMPLES)
-    assert [path.name for path in tiny_bundle.parent.iterdir()] == ["smallest"]
+    assert [path.name for path in tiny_bundle.parent.iterdir()] == ["run-smallest"]
 
 
 def test_a_bundle_decides_as_its_own_subnet(tiny_bundle: Path, run: Run) -> None:
@@ -191,7 +191,7 @@ def test_a_fresh_clone_exports_the_same_bytes_without_recordings(
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert f"python -m toolkit.verify --bundle mine/bundles/smallest --run {run}" in done.stdout
+    assert f"python -m toolkit.verify --bundle mine/bundles/run-smallest --run {run}" in done.stdout
     assert done.stderr == ""
     (folder,) = (empty / "mine" / "bundles").iterdir()
     manifest = open_bundle(folder)

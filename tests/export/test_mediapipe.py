@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.tiny_bundle import SAMPLE_RATE_HZ, Played, export_verb, sounds
-from toolkit.specs.bundle import open_bundle
+from toolkit.specs.bundle import bundle_folder, open_bundle
+from toolkit.specs.run import Run
 
 pytestmark = pytest.mark.system  # MediaPipe loads libraries of graphics, though audio uses none of them
 
@@ -23,7 +24,7 @@ def export_clips(run: Path, out: Path) -> Path:
     """Export the smallest subnet of a Run as such a bundle; its folder."""
     done = export_verb("--subnet", "smallest", "--run", run, "--mode", "clip", "--precision", "all", "--out", out)
     assert done.exit_code == 0, done.output
-    return out / "bundles" / "smallest"
+    return bundle_folder(out, Run.open(run), "smallest")
 
 
 def heard(path: Path, waveform: np.ndarray) -> list[dict[str, float]]:

@@ -71,10 +71,10 @@ def test_the_verb_fine_tunes_int8_alone_and_says_on_what(
     data = write_sounds(tmp_path / "data", {"Alarm": (2, 1)})
     wanted = ("--subnet", "smallest", "--run", calibrated_run, "--mode", "frames")
     both = ("--precision", "fp32", "--precision", "int8")
-    plain = export_verb(*wanted, *both, "--out", tmp_path / "plain")
-    tuned = export_verb(*wanted, *both, "--qat", "--data", data, "--out", tmp_path / "tuned")
+    plain = export_verb(*wanted, *both, "--out", tmp_path)
+    tuned = export_verb(*wanted, *both, "--qat", "--data", data, "--out", tmp_path)
     assert (plain.exit_code, tuned.exit_code) == (0, 0), tuned.output
-    bundles = [tmp_path / name / "bundles" / "smallest" for name in ("plain", "tuned")]
+    bundles = [tmp_path / "bundles" / name for name in ("run-smallest", "run-smallest-qat")]
     manifests = [BundleManifest.load(bundle / "manifest.json") for bundle in bundles]
     assert manifests[0].qat_data_hash is None
     assert manifests[1].qat_data_hash

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from tests.tiny_bundle import WINDOW_SAMPLES, export_verb, sounds
 from toolkit.lower.own_environment import OwnEnvironment
+from toolkit.specs.bundle import bundle_folder
+from toolkit.specs.run import Run
 
 pytestmark = pytest.mark.system
 
@@ -63,7 +65,7 @@ def bundle(calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     out = tmp_path_factory.mktemp("out")
     done = export_verb("--subnet", "smallest", "--run", calibrated_run, "--precision", "all", "--out", out)
     assert done.exit_code == 0, done.output
-    return out / "bundles" / "smallest"
+    return bundle_folder(out, Run.open(calibrated_run), "smallest")
 
 
 @pytest.fixture(scope="module")

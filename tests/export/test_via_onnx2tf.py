@@ -14,8 +14,9 @@ from onnx import TensorProto, helper
 from tests.tiny_bundle import WINDOW_SAMPLES, Played, export_verb, sounds
 from toolkit.lower.own_environment import OwnEnvironment, cache_folder, find_python
 from toolkit.lower.via_onnx2tf import ONNX2TF, tflite_of_onnx
-from toolkit.specs.bundle import open_bundle
+from toolkit.specs.bundle import bundle_folder, open_bundle
 from toolkit.specs.errors import UserError
+from toolkit.specs.run import Run
 
 NEVER = OwnEnvironment("nothing", ONNX2TF.lock, python=(3, 99))
 SECONDS = WINDOW_SAMPLES / 32_000
@@ -38,7 +39,7 @@ def made(cache: Path, calibrated_run: Path, tmp_path_factory: pytest.TempPathFac
     via = ("--via", "onnx2tf", "--precision", "fp32")
     done = export_verb("--subnet", "smallest", "--run", calibrated_run, *via, "--out", out)
     assert done.exit_code == 0, done.output
-    return out / "bundles" / "smallest", done.stderr
+    return bundle_folder(out, Run.open(calibrated_run), "smallest"), done.stderr
 
 
 @pytest.mark.system

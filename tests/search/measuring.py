@@ -7,7 +7,7 @@ from pathlib import Path
 
 import toolkit
 from tests.profile.boards import Board, peak, start, visit
-from toolkit.specs.bundle import GOLDEN, LABELS, MANIFEST, BundleFile, BundleManifest
+from toolkit.specs.bundle import GOLDEN, LABELS, MANIFEST, BundleFile, BundleManifest, bundle_folder
 from toolkit.specs.files import sha256
 from toolkit.specs.layer import Layer, Mode
 from toolkit.specs.pack import PACK, LayerPack, PackedFile, PackedLayer, PackedSubnet
@@ -64,7 +64,7 @@ class SlowBoard(Board):
         if file == OVERHEAD:
             return ()
         if file.endswith(MODEL):
-            subnet = self._paths[file].parent.name.removeprefix("board-")
+            subnet = self._paths[file].read_text()
         elif file.startswith("whole-"):
             subnet = file.removeprefix("whole-").removesuffix(".tflite")
         else:
@@ -79,7 +79,7 @@ def write_bundles(run: Run, out: Path) -> None:
     """Bundles of all subnets, as `search --measure` would export them for the board; their models are no models."""
     manifest = run.manifest
     for subnet in manifest.space.subnets():
-        folder = out / "bundles" / f"board-{subnet.id}"
+        folder = bundle_folder(out, run, subnet.id, "board")
         folder.mkdir(parents=True)
         (folder / MODEL).write_text(subnet.id)
         (folder / LABELS).write_text("".join(f"{label}\n" for label in manifest.labels))

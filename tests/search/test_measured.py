@@ -11,7 +11,7 @@ from tests.search.conftest import Place
 from tests.search.measuring import MODEL, write_bundles
 from toolkit.search.measured import NO_PEAK, compare_memory, cores_of, exported
 from toolkit.search.search import Question, search
-from toolkit.specs.bundle import MANIFEST, BundleManifest, open_bundle
+from toolkit.specs.bundle import MANIFEST, BundleManifest, bundle_folder, open_bundle
 from toolkit.specs.cost import CostTable, Figure
 from toolkit.specs.measured import Comparison
 from toolkit.specs.pick import Pick
@@ -105,7 +105,7 @@ def test_a_fitting_bundle_of_ones_own_is_taken(place: Place, pick: Pick) -> None
     """What `export` made of the pick is what runs."""
     run = Run.open(place.run)
     write_bundles(run, place.out)
-    own = place.out / "bundles" / f"board-{pick.subnet}"
+    own = bundle_folder(place.out, run, pick.subnet, "board")
     assert exported(run, pick, place.out, lambda *_: None) == own / MODEL
 
 
@@ -119,7 +119,7 @@ def test_a_bundle_that_does_not_fit_stays_as_it_is(
     """Measuring makes another one elsewhere; every byte of the one that people made, its certificate too, stays."""
     run = Run.open(place.run)
     write_bundles(run, place.out)
-    folder = place.out / "bundles" / f"board-{pick.subnet}"
+    folder = bundle_folder(place.out, run, pick.subnet, "board")
     (folder / "certificate.json").write_text("{}")
     bundle = open_bundle(folder)
     if precision := changes.get("precision"):

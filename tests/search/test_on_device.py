@@ -15,6 +15,7 @@ from tests.costs.invented import invented_table, save_table
 from tests.targets.conftest import adb_server, adbd, sshd
 from toolkit.profile.measure import Effort
 from toolkit.search.__main__ import main
+from toolkit.specs.bundle import bundle_folder
 from toolkit.specs.measured import Measured
 from toolkit.specs.run import Run
 
@@ -46,7 +47,7 @@ def test_a_pick_is_measured_over_a_connection(
     run = Run.open(calibrated_run)
     space = run.manifest.space
     save_table(invented_table(run, device="host"), tmp_path / "tables")
-    shutil.copytree(tiny_bundle, tmp_path / "bundles" / f"host-{space.smallest.id}")
+    shutil.copytree(tiny_bundle, bundle_folder(tmp_path, run, space.smallest.id, "host"))
     least = space.params(space.smallest, len(run.manifest.labels))
     options = ("--run", str(calibrated_run), "--out", str(tmp_path), "--max-params", str(least))
     measuring = ("--measure", "--target", target, "--python", sys.executable)

@@ -20,7 +20,8 @@ def test_int8_streams_without_data_keep_the_bars(recordings: Path, tmp_path: Pat
     """
     wanted = ("--subnet", "smallest", "--mode", "stream", "--runtime", "tflite", "--runtime", "executorch")
     assert export_verb(*wanted, "--out", tmp_path).exit_code == 0
-    arguments = ["--bundle", str(tmp_path / "bundles" / "smallest"), "--data", str(recordings), "--split", "validation"]
+    bundle = tmp_path / "bundles" / "default-smallest"
+    arguments = ["--bundle", str(bundle), "--data", str(recordings), "--split", "validation"]
     done = CliRunner().invoke(main, [*arguments, "--json"])
     assert done.exit_code == 0, done.output
     files = {file["name"]: file for file in json.loads(done.stdout)["files"]}

@@ -15,7 +15,7 @@ import click
 
 from toolkit.audio.decode import stream_audio, write_wav
 from toolkit.audio.scene import demo_scene
-from toolkit.specs.bundle import CERTIFICATE, BundleManifest
+from toolkit.specs.bundle import CERTIFICATE, BundleManifest, bundle_folder
 from toolkit.specs.certificate import Certificate
 from toolkit.specs.pick import latest_pick
 from toolkit.specs.run import Run
@@ -45,7 +45,7 @@ def run_chain(audio: Path | None, out: Path) -> dict[str, str]:
     _type(f"profile --device host --target local --mode stream --precision int8 --quick {to_out}")
     _type(f"search --device host {to_out}")
     _, pick = latest_pick("host", out)
-    bundle = out / "bundles" / f"host-{pick.subnet}"
+    bundle = bundle_folder(out, run, pick.subnet, "host")
     of_bundle = f"--bundle {shlex.quote(str(bundle))}"
     _type(f"export --device host {to_out}")
     _type(f"verify {of_bundle}")

@@ -14,7 +14,10 @@ from toolkit.cli import json_option, needs, print_json, verb
 from toolkit.specs.runtime import Precision, Runtime
 
 if TYPE_CHECKING:
+    from toolkit.export.export import Order
     from toolkit.specs.layer import Mode
+    from toolkit.specs.pick import Pick
+    from toolkit.specs.run import Run
 
 MODES: tuple[Mode, ...] = ("stream", "clip", "frames")
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
@@ -76,43 +79,31 @@ def main(
     **options: Any,
 ) -> None:
     """Write a subnet as a bundle: runtime files with the front end inside, labels, golden vectors, manifest."""
-    from dataclasses import replace
-
-    from toolkit.audio.dataset import data_root, load_dataset
-    from toolkit.export.delivery import assets_bundle, put_into_app, zip_bundle
-    from toolkit.export.export import Order, choose_formats, export
-    from toolkit.lower.via_onnx2tf import ONNX2TF
+    from toolkit.export.delivery import assets_bundle, goes_with, put_into_app, zip_bundle, zip_of
+    from toolkit.export.export import export
     from toolkit.progress import Progress
-    from toolkit.specs.errors import UserError
-    from toolkit.specs.pick import Pick, latest_pick
+    from toolkit.specs.bundle import bundle_folder
     from toolkit.specs.run import Run
 
-    if sum(given is not None for given in (device, pick_file, subnet)) != 1:
-        raise UserError("say what to export with one of --device NAME, --pick FILE and --subnet ID.")
-    pick = None
-    if subnet is None:
-        path, pick = (pick_file, Pick.load(pick_file)) if pick_file else latest_pick(device or "", out)
-        click.echo(f"pick: {path}", err=True)
+    pick = _pick(device, pick_file, subnet, out)
     if android is not None:
         assets_bundle(android)  # refuses before anything is made
         _ask_for_the_app(options, pick.precision if pick else "int8")
-    modes = _chosen(MODES, options["modes"])
-    formats = choose_formats(_chosen(RUNTIMES, options["runtimes"]), _chosen(PRECISIONS, options["precisions"]))
     run = Run.open(run_folder)
-    if pick is not None:
-        order, name = Order.of_pick(run, pick, modes, formats), f"{pick.device}-{pick.subnet}"
-    else:
-        order, name = Order(run, run.manifest.space.parse(subnet or ""), modes, formats), str(subnet)
-    if options["qat"]:
-        order = replace(order, qat_data=load_dataset(data_root(options["data"])))
-    order = replace(order, via=options["via"])
-    if order.via == "onnx2tf":
-        ONNX2TF.install(lambda line: click.echo(line, err=True))
-    folder = out / "bundles" / name
+    order = _order(run, pick, subnet or "", options)
+    name = (pick.subnet, pick.device) if pick else (subnet or "", None)
+    folder = bundle_folder(out, run, *name, fine_tuned=options["qat"])
+    gone = goes_with(folder, run)
     with Progress() as progress:
         manifest = export(order, folder, progress.count)
     also = {"android": str(put_into_app(folder, android))} if android else {}
-    also |= {"zip": str(zip_bundle(folder))} if as_zip else {}
+    if as_zip:
+        also["zip"] = str(zip_bundle(folder))
+    elif zip_of(folder).is_file():
+        zip_of(folder).unlink()
+        gone.append(zip_of(folder).name)
+    if gone:
+        click.echo(f"gone with the bundle that was there: {', '.join(gone)}", err=True)
     if as_json:
         files = [file.model_dump() for file in manifest.files]
         print_json({"bundle": str(folder), "subnet": manifest.subnet, "files": files} | also)
@@ -124,6 +115,42 @@ def main(
         click.echo(f"{kind}: {where}")
     of_run = f" --run {shlex.quote(str(run_folder))}" if run_folder else ""
     click.echo(f"next: python -m toolkit.verify --bundle {shlex.quote(str(folder))}{of_run}")
+
+
+def _pick(device: str | None, pick_file: Path | None, subnet: str | None, out: Path) -> Pick | None:
+    """The pick that is asked for; none where a subnet is named in its place."""
+    from toolkit.specs.errors import UserError
+    from toolkit.specs.pick import Pick, latest_pick
+
+    if sum(given is not None for given in (device, pick_file, subnet)) != 1:
+        raise UserError("say what to export with one of --device NAME, --pick FILE and --subnet ID.")
+    if subnet is not None:
+        return None
+    path, pick = (pick_file, Pick.load(pick_file)) if pick_file else latest_pick(device or "", out)
+    click.echo(f"pick: {path}", err=True)
+    return pick
+
+
+def _order(run: Run, pick: Pick | None, subnet: str, options: dict[str, Any]) -> Order:
+    """What the command line asks for; what makes it is installed first."""
+    from dataclasses import replace
+
+    from toolkit.audio.dataset import data_root, load_dataset
+    from toolkit.export.export import Order, choose_formats
+    from toolkit.lower.via_onnx2tf import ONNX2TF
+
+    modes = _chosen(MODES, options["modes"])
+    formats = choose_formats(_chosen(RUNTIMES, options["runtimes"]), _chosen(PRECISIONS, options["precisions"]))
+    if pick is not None:
+        order = Order.of_pick(run, pick, modes, formats)
+    else:
+        order = Order(run, run.manifest.space.parse(subnet), modes, formats)
+    if options["qat"]:
+        order = replace(order, qat_data=load_dataset(data_root(options["data"])))
+    order = replace(order, via=options["via"])
+    if order.via == "onnx2tf":
+        ONNX2TF.install(lambda line: click.echo(line, err=True))
+    return order
 
 
 def _ask_for_the_app(options: dict[str, Any], precision: Precision) -> None:

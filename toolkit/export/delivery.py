@@ -1,4 +1,5 @@
-"""Bring a written bundle to where it is used: into the Android demo app's assets, or into one zip file.
+"""Bring a written bundle to where it is used: into the Android demo app's assets, or into one zip file; and what goes
+when another takes its place.
 
 Not what the bundle holds, which is export.py's. Proved by tests/export/test_delivery.py.
 """
@@ -8,12 +9,14 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from toolkit.specs.bundle import MANIFEST, BundleFile, BundleManifest
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import new_file, new_folder
+from toolkit.specs.run import Run
 
 SOURCES = Path("app", "src", "main")
 ASSETS_BUNDLE = SOURCES / "assets" / "bundle"
@@ -71,8 +74,23 @@ def zip_bundle(bundle: Path) -> Path:
     Raises:
         UserError: it cannot be written; a zip that was there stays.
     """
-    path = bundle.with_name(f"{bundle.name}.zip")
+    path = zip_of(bundle)
     with new_file(path) as temporary, zipfile.ZipFile(temporary, "w") as whole:
         for file in sorted(bundle.iterdir()):
             whole.writestr(zipfile.ZipInfo(file.name), file.read_bytes(), zipfile.ZIP_DEFLATED)
     return path
+
+
+def zip_of(bundle: Path) -> Path:
+    """Where the zip of a bundle's folder lies."""
+    return bundle.with_name(f"{bundle.name}.zip")
+
+
+def goes_with(bundle: Path, run: Run) -> list[str]:
+    """What an export of `run` to this folder takes away and does not bring anew; nothing where no bundle is there."""
+    gone = []
+    with suppress(UserError):  # none there, or none that can be read
+        manifest = BundleManifest.load(bundle / MANIFEST)
+        if manifest.run_hash != run.hash:
+            gone.append(f"files of another Run ({manifest.run_name}, {manifest.run_hash})")
+    return [*gone, *sorted(path.name for path in bundle.glob("certificate*.json"))]

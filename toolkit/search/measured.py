@@ -23,7 +23,7 @@ from toolkit.profile.remarks import remarks
 from toolkit.search.how import How
 from toolkit.search.search import Answer
 from toolkit.search.suspects import suspects
-from toolkit.specs.bundle import BundleManifest, open_bundle
+from toolkit.specs.bundle import BundleManifest, bundle_folder, open_bundle
 from toolkit.specs.cost import CostKey, CostTable, Environment, Measurement
 from toolkit.specs.device import DeviceProfile, cores_in
 from toolkit.specs.errors import UserError
@@ -127,7 +127,7 @@ def exported(run: Run, pick: Pick, out: Path, report: Report) -> Path:
     """
     own = out / "measured" / "bundles" / measured_path(pick).stem
     ours = (run.hash, pick.subnet, toolkit.__version__, None)
-    for folder in (out / "bundles" / f"{pick.device}-{pick.subnet}", own):
+    for folder in (bundle_folder(out, run, pick.subnet, pick.device), own):
         with suppress(UserError):  # none there, or one that is damaged or lacks the file
             bundle = open_bundle(folder)
             if (bundle.run_hash, bundle.subnet, bundle.toolkit_version, bundle.qat_data_hash) == ours:

@@ -22,7 +22,7 @@ from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick
 from toolkit.specs.record import Part, Record, read_text
-from toolkit.specs.run import LabelDecision
+from toolkit.specs.run import LabelDecision, Run
 from toolkit.specs.runtime import Precision, Runtime
 
 MANIFEST, LABELS, GOLDEN, CERTIFICATE = "manifest.json", "labels.txt", "golden.safetensors", "certificate.json"
@@ -98,6 +98,12 @@ class BundleManifest(Record):
         held = ", ".join(f"{file.mode} {file.precision} {file.runtime}" for file in self.files)
         wanted = " ".join(each for each in (mode, precision, runtime) if each)
         raise UserError(f"the bundle holds no {wanted} file; it has {held}.")
+
+
+def bundle_folder(out: Path, run: Run, subnet: str, device: str | None = None, *, fine_tuned: bool = False) -> Path:
+    """Where export writes a bundle: one place for each device, Run folder and subnet, and one more if fine-tuned."""
+    parts = (device, run.folder.resolve().name, subnet, "qat" if fine_tuned else None)
+    return out / "bundles" / "-".join(part for part in parts if part)
 
 
 def open_bundle(folder: Path) -> BundleManifest:
