@@ -204,17 +204,40 @@ def test_without_a_runtime_it_says_what_to_install(pack: Path, tmp_path: Path) -
 
 
 def test_takes_the_older_runtime_where_it_is_the_one_that_is_there(pack: Path, tmp_path: Path) -> None:
-    """With tflite-runtime alone it measures with that, and says its version."""
+    """With tflite-runtime alone it measures with that, and says its version, unknown where its metadata are missing."""
     site = numpy_alone(tmp_path / "site")
-    (site / "tflite_runtime").mkdir(parents=True)
-    (site / "tflite_runtime" / "__init__.py").write_text("")
-    (site / "tflite_runtime" / "interpreter.py").write_text(FAKE_RUNTIME)
+    install(site, "tflite_runtime", FAKE_RUNTIME)
+    start, *visits = lines(run(pack, TWO_FILES, "-S", "-P", PYTHONPATH=str(site)))
+    assert start["environment"]["runtime_version"] == "unknown"
+    assert len(visits) == 3
     info = site / "tflite_runtime-2.14.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tflite-runtime\nVersion: 2.14.0\n")
-    start, *visits = lines(run(pack, TWO_FILES, "-S", "-P", PYTHONPATH=str(site)))
+    start, *_ = lines(run(pack, TWO_FILES, "-S", "-P", PYTHONPATH=str(site)))
     assert start["environment"]["runtime_version"] == "2.14.0"
-    assert len(visits) == 3
+
+
+def test_a_runtime_that_does_not_load_is_told_from_none(pack: Path, tmp_path: Path) -> None:
+    """The loader's own words are quoted; where the other runtime loads, it is taken."""
+    site = numpy_alone(tmp_path / "site")
+    install(site, "ai_edge_litert", """raise ImportError("libc.so: version 'X' not found")""")
+    words = last_words(run(pack, TWO_FILES, "-S", "-P", PYTHONPATH=str(site)))
+    assert "ai-edge-litert" in words
+    assert "does not load: libc.so: version 'X' not found" in words
+    assert "no LiteRT runtime found" not in words
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "numpy.py").write_text("""raise ImportError("Much advice.\\n\\nlibblas.so.3 not found")""")
+    words = last_words(run(pack, TWO_FILES, "-S", "-P", PYTHONPATH=str(tmp_path / "broken")))
+    assert "does not load: libblas.so.3 not found" in words
+    install(site, "tflite_runtime", FAKE_RUNTIME)
+    assert len(lines(run(pack, TWO_FILES, "-S", "-P", PYTHONPATH=str(site)))) == 4
+
+
+def install(site: Path, package: str, interpreter: str) -> None:
+    """A runtime in a folder of packages, without metadata."""
+    (site / package).mkdir()
+    (site / package / "__init__.py").touch()
+    (site / package / "interpreter.py").write_text(interpreter)
 
 
 def numpy_alone(site: Path) -> Path:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -90,16 +91,24 @@ class Runtime:
         self.threads = threads
         try:
             self.numpy: Any = importlib.import_module("numpy")
-        except ImportError:
+        except ModuleNotFoundError:
             sys.exit(f"no numpy found for {sys.executable}. Install it there: pip install numpy")
+        except ImportError as error:
+            sys.exit(f"{does_not_load('numpy', error)}. Install a version that fits this system")
         self.values = self.numpy.random.default_rng(seed)
+        faults = []
         for module, package in RUNTIMES:
+            if not importlib.util.find_spec(module):
+                continue
             try:
                 self.interpreter = importlib.import_module(module + ".interpreter").Interpreter
-                self.name, self.version = package, metadata.version(package)
-                return
-            except ImportError:
+            except (AttributeError, ImportError, OSError) as error:
+                faults.append(does_not_load(package, error))
                 continue
+            self.name, self.version = package, version_of(package)
+            return
+        if faults:
+            sys.exit(f"{'; '.join(faults)}. Install a version that fits this system; tflite-runtime needs numpy<2")
         sys.exit(
             f"no LiteRT runtime found for {sys.executable}. Install one: pip install ai-edge-litert (or tflite-runtime)"
         )
@@ -153,6 +162,20 @@ class Model:
             values = [get(detail["index"]) for detail in after]
             scores.append(get(self.outputs[0]["index"]).ravel().tolist())
         return scores
+
+
+def does_not_load(package: str, error: Exception) -> str:
+    """What is said of a package that is installed in vain, with the loader's last words."""
+    reason = str(error).strip().rpartition("\n")[2]
+    return f"{package} is there for {sys.executable}, but does not load: {reason}"
+
+
+def version_of(package: str) -> str:
+    """Of an installed package; packages of a system may not tell it."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def describe_shapes(details: list[Any]) -> str:
