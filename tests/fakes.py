@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from toolkit.specs.cost import Environment
+from toolkit.specs.cost import Environment, Figure, PredictedCost
+from toolkit.specs.device import Budget
 from toolkit.specs.files import sha256
 from toolkit.specs.front_end import FrontEndSpec
+from toolkit.specs.pick import Pick
 from toolkit.specs.recipe import Recipe
-from toolkit.specs.run import NORMS, SUBNETS, WEIGHTS, LabelDecision, RunManifest, SubnetResult, write_results
+from toolkit.specs.run import NORMS, SUBNETS, WEIGHTS, LabelDecision, Run, RunManifest, SubnetResult, write_results
 from toolkit.specs.space import SearchSpace
 
 ENVIRONMENT = Environment(
@@ -122,3 +124,25 @@ def fake_tflite(size: int) -> bytes:
     graph.tensors, graph.inputs, graph.outputs, graph.operators = [tensor("x"), tensor("y")], [0], [1], [operator]
     model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], [schema.BufferT()]
     return bytes(convert_object_to_bytearray(model))
+
+
+def pick_of(run: Run, subnet: str, *, minute: int = 0, run_hash: str = "") -> Pick:
+    """A search's answer for the device `board`, invented but for subnet and Run."""
+    figure = Figure(value=1.0, kind="modelled")
+    return Pick(
+        device="board",
+        subnet=subnet,
+        run_name=run.manifest.name,
+        run_hash=run_hash or run.hash,
+        table_hash="0" * 16,
+        runtime="tflite",
+        precision="int8",
+        mode="clip",
+        budget=Budget(max_core_share=0.5),
+        predicted=PredictedCost(latency_ms=figure, core_share=None, memory_mb=figure, file_mb=figure, params=1, macs=1),
+        mean_average_precision=0.5,
+        method="exhaustive",
+        seed=0,
+        candidates=1,
+        created_utc=f"2026-01-01T00:{minute:02}:00+00:00",
+    )

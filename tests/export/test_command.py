@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
+from tests.fakes import pick_of
 from tests.tiny_bundle import copy_run, export_verb
 from toolkit.specs.bundle import BundleManifest, open_bundle
-from toolkit.specs.cost import Figure, PredictedCost
-from toolkit.specs.device import Budget
 from toolkit.specs.errors import UserError
-from toolkit.specs.pick import Pick, pick_path
+from toolkit.specs.pick import pick_path
 from toolkit.specs.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -33,28 +32,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 def some_files(_runtime: str, _piece: Any, precisions: Sequence[str], _quantization: Any) -> Iterator[bytes]:
     """In place of `lower`, where what is in a file does not matter."""
     yield from [b"a file"] * len(precisions)
-
-
-def pick_of(run: Run, subnet: str, *, minute: int = 0, run_hash: str = "") -> Pick:
-    """A search's answer for the device `board`, invented but for subnet and Run."""
-    figure = Figure(value=1.0, kind="modelled")
-    return Pick(
-        device="board",
-        subnet=subnet,
-        run_name=run.manifest.name,
-        run_hash=run_hash or run.hash,
-        table_hash="0" * 16,
-        runtime="tflite",
-        precision="int8",
-        mode="clip",
-        budget=Budget(max_core_share=0.5),
-        predicted=PredictedCost(latency_ms=figure, core_share=None, memory_mb=figure, file_mb=figure, params=1, macs=1),
-        mean_average_precision=0.5,
-        method="exhaustive",
-        seed=0,
-        candidates=1,
-        created_utc=f"2026-01-01T00:{minute:02}:00+00:00",
-    )
 
 
 def test_the_latest_pick_of_a_device_is_exported(calibrated_run: Path, run: Run, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.export.test_command import contents, pick_of, some_files
+from tests.export.test_command import contents, some_files
+from tests.fakes import pick_of
 from tests.tiny_bundle import export_verb
 from toolkit.export.delivery import put_into_app, zip_bundle
 from toolkit.specs.bundle import open_bundle

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fakes import fake_run, pick_of
 from tests.fakes_bundle import HOP, RATE_HZ, fake_bundle
 from toolkit.events.decoder import Event
 from toolkit.listen.ear import Ear
 from toolkit.specs.bundle import BundleManifest
 from toolkit.specs.errors import UserError
+from toolkit.specs.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,19 @@ def test_the_precision_is_ones_choice(tmp_path: Path) -> None:
     assert Ear(folder, "fp32").file.precision == "fp32"
     with pytest.raises(UserError, match=r"no fp16 .*it has tflite int8 clip, tflite fp32 clip"):
         Ear(folder, "fp16")
+
+
+def test_without_a_choice_the_picks_precision_is_heard(tmp_path: Path) -> None:
+    """As in the Android app: the precision that the pick was made for, else int8, whatever stands first."""
+    folder = fake_bundle(tmp_path / "both", ("clip", "stream"), precisions=("fp16", "fp32", "int8"))
+    assert Ear(folder).file.name == "stream-int8.tflite"
+    manifest = BundleManifest.load(folder / "manifest.json")
+    pick = pick_of(Run.open(fake_run(tmp_path / "run")), manifest.subnet)
+    for precision in ("fp32", "int8-dynamic"):
+        chosen = manifest.model_copy(update={"pick": pick.model_copy(update={"precision": precision})})
+        chosen.save(folder / "manifest.json")
+        heard = precision if precision == "fp32" else "int8"
+        assert Ear(folder).file.name == f"stream-{heard}.tflite"
 
 
 def test_a_threshold_replaces_all(bundle: Path) -> None:

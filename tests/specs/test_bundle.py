@@ -28,9 +28,12 @@ def test_a_whole_bundle_opens(folder: Path) -> None:
 
 
 def test_files_are_found_by_what_they_are(folder: Path) -> None:
-    """The first file that fits mode and precision is found; where none fits, those that are there are listed."""
+    """A file that fits mode and precision is found, int8 before others; where none fits, those there are listed."""
     manifest = open_bundle(folder)
     assert manifest.find().name == manifest.files[0].name
+    backwards = manifest.model_copy(update={"files": manifest.files[::-1]})
+    assert backwards.files[0].precision == "fp32"
+    assert backwards.find().name == "stream-int8.tflite"
     assert manifest.find(mode="stream", precision="fp32").name == "stream-fp32.tflite"
     with pytest.raises(
         UserError, match=r"frames .*clip int8 tflite, clip fp32 tflite, stream int8 tflite, stream fp32 tflite"

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 
-from toolkit.specs.bundle import MANIFEST, BundleFile, BundleManifest
+from toolkit.specs.bundle import MANIFEST, BundleManifest
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import new_file, new_folder
 from toolkit.specs.run import Run
+from toolkit.specs.runtime import Runtime
 
 SOURCES = Path("app", "src", "main")
 ASSETS_BUNDLE = SOURCES / "assets" / "bundle"
 """Where the app looks for its bundle, in the folder of the Android demo."""
-APP_RUNTIMES = ("tflite", "executorch")
+APP_RUNTIMES: tuple[Runtime, ...] = ("tflite", "executorch")
 
 
 def assets_bundle(demo: Path) -> Path:
@@ -41,8 +40,7 @@ def assets_bundle(demo: Path) -> Path:
 def put_into_app(bundle: Path, demo: Path) -> Path:
     """Put what the app runs of a bundle into an Android demo's assets in place of the one there; return where it is.
 
-    That is one `stream` file of each runtime that the app has, chosen as the app itself chooses: the pick's precision,
-    else int8, else the first.
+    That is one `stream` file of each runtime that the app has, chosen as the app itself chooses.
 
     Raises:
         UserError: `bundle` is none, or holds nothing that the app runs; `demo` is no Android demo, or cannot be
@@ -50,7 +48,8 @@ def put_into_app(bundle: Path, demo: Path) -> Path:
     """
     place = assets_bundle(demo)
     manifest = BundleManifest.load(bundle / MANIFEST)
-    files = tuple(_run_by_app(manifest))
+    chosen = (manifest.choose(mode="stream", runtime=runtime) for runtime in APP_RUNTIMES)
+    files = tuple(file for file in chosen if file)
     if not files:
         raise UserError(f"{bundle} holds no `stream` file that the Android app runs; export it with --mode stream.")
     left_out = {file.name for file in manifest.files} - {file.name for file in files}
@@ -58,14 +57,6 @@ def put_into_app(bundle: Path, demo: Path) -> Path:
         shutil.copytree(bundle, folder, ignore=shutil.ignore_patterns(*left_out), dirs_exist_ok=True)
         manifest.model_copy(update={"files": files}).save(folder / MANIFEST)
     return place
-
-
-def _run_by_app(manifest: BundleManifest) -> Iterator[BundleFile]:
-    wanted = (manifest.pick.precision if manifest.pick else None, "int8")
-    for runtime in APP_RUNTIMES:
-        streams = [file for file in manifest.files if (file.mode, file.runtime) == ("stream", runtime)]
-        chosen = (file for precision in wanted for file in streams if file.precision == precision)
-        yield from islice((*chosen, *streams), 1)
 
 
 def zip_bundle(bundle: Path) -> Path:

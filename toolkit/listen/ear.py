@@ -19,7 +19,10 @@ from toolkit.listen.listener import Listener
 from toolkit.listen.steps import make_step
 from toolkit.specs.bundle import BundleFile, BundleManifest, open_bundle
 from toolkit.specs.errors import UserError
+from toolkit.specs.layer import Mode
 from toolkit.specs.runtime import Precision
+
+_MODES: tuple[Mode, ...] = ("stream", "clip")
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Ear:
 
     Args:
         folder: the bundle; every file of it is checked.
-        precision: which file to run; the first otherwise.
+        precision: which file to run; otherwise the pick's, else int8, else the first.
         threshold: replaces the thresholds of all labels; each keeps its smoothing, and its off threshold the ratio.
 
     Raises:
@@ -124,10 +127,9 @@ class Ear:
 
 def _listenable(folder: Path, manifest: BundleManifest, precision: Precision | None) -> BundleFile:
     """The bundle's TFLite file for streams, or else the one for clips."""
-    for mode in ("stream", "clip"):
-        for file in manifest.files:
-            if file.runtime == "tflite" and file.mode == mode and precision in (None, file.precision):
-                return file
+    for mode in _MODES:
+        if file := manifest.choose(mode=mode, precision=precision, runtime="tflite"):
+            return file
     held = ", ".join(f"{file.runtime} {file.precision} {file.mode}" for file in manifest.files)
     wanted = f"{precision} TFLite" if precision else "TFLite"
     raise UserError(f"{folder} holds no {wanted} file for streams or clips; it has {held}. Export it with one.")

@@ -84,17 +84,33 @@ class BundleManifest(Record):
             )
         return self
 
+    def choose(
+        self, *, mode: Mode | None = None, precision: Precision | None = None, runtime: Runtime | None = None
+    ) -> BundleFile | None:
+        """The file of that mode, precision and runtime, if there is one; of several the one in the pick's precision,
+        else int8, else the first. The Android app chooses so too.
+        """
+        fitting = [
+            file
+            for file in self.files
+            if mode in (None, file.mode) and precision in (None, file.precision) and runtime in (None, file.runtime)
+        ]
+        for preferred in (self.pick.precision if self.pick else None, "int8"):
+            for file in fitting:
+                if file.precision == preferred:
+                    return file
+        return fitting[0] if fitting else None
+
     def find(
         self, *, mode: Mode | None = None, precision: Precision | None = None, runtime: Runtime | None = None
     ) -> BundleFile:
-        """The first file of that mode, precision and runtime.
+        """The same.
 
         Raises:
             UserError: there is none; those that are there are listed.
         """
-        for file in self.files:
-            if mode in (None, file.mode) and precision in (None, file.precision) and runtime in (None, file.runtime):
-                return file
+        if file := self.choose(mode=mode, precision=precision, runtime=runtime):
+            return file
         held = ", ".join(f"{file.mode} {file.precision} {file.runtime}" for file in self.files)
         wanted = " ".join(each for each in (mode, precision, runtime) if each)
         raise UserError(f"the bundle holds no {wanted} file; it has {held}.")
