@@ -102,6 +102,26 @@ def test_a_key_that_is_not_let_in_is_refused_without_a_question(new_kitchen: Ssh
     assert "ssh-copy-id" in str(error)
 
 
+def test_an_account_that_runs_no_commands_is_told_apart(new_kitchen: Sshd) -> None:
+    """A login that only speaks, or ends without a word, is the device's answer and not a lost connection."""
+    login = new_kitchen.folder / "login"
+    for line, said in (
+        ("echo 'This account is currently not available.'; exit 1", "This account is currently not available"),
+        ("echo 'fatal: no such command' >&2; exit 128", "fatal: no such command"),
+        ("exit 1", "exit code 1"),
+    ):
+        login.write_text(f"#!/bin/sh\n{line}\n")
+        error = refusal("ssh://kitchen")
+        assert isinstance(error, StableDeviceError)
+        assert str(error).startswith(f"ssh://kitchen: its login shell runs no commands: {said}.")
+
+
+def test_a_greeting_may_lack_its_end(new_kitchen: Sshd) -> None:
+    """What a login prints before is no part of what is said, also where it ends within a line."""
+    (new_kitchen.folder / "login").write_text('#!/bin/sh\nprintf Welcome\nexec sh "$@"\n')
+    assert open_target("ssh://kitchen").machine() == os.uname().machine
+
+
 def test_a_name_that_nobody_has_is_refused() -> None:
     """A wrong name is not worth another try."""
     error = refusal("ssh://no-such-host.invalid")

@@ -109,6 +109,13 @@ def test_a_command_that_fails_is_told_in_its_own_words(device: Device) -> None:
         assert str(error.value) == f"{device.text}: the reason"
 
 
+def test_a_last_line_may_lack_its_end(device: Device) -> None:
+    """A reason that ends without a line's end is told like any other, and is not taken for a lost connection."""
+    with device.target().workplace() as place, pytest.raises(StableDeviceError) as error:
+        list(place.run(["sh", "-c", "printf 'the reason' >&2; exit 3"]))
+    assert str(error.value) == f"{device.text}: the reason"
+
+
 def test_a_command_that_is_killed_names_the_signal(device: Device) -> None:
     """Signal 9 is what a system without memory sends; the message says so."""
     with device.target().workplace() as place, pytest.raises(StableDeviceError, match=r"signal 9.*memory"):

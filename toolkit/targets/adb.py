@@ -59,6 +59,7 @@ def _attached(program: str) -> dict[str, str]:
 class _Adb:
     program: str
     serial: str
+    lost_code = 1
 
     def argv(self, words: Sequence[str]) -> list[str]:
         """The client, with the words quoted for the device's shell."""

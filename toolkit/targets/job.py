@@ -18,8 +18,11 @@ from toolkit.specs.errors import DeviceError
 
 _BEGIN = "aec-toolkit: begin"
 _EXIT = "aec-toolkit: exit "
-_FRAME = f"""trap 'echo "{_EXIT}$?" >&2' EXIT
-echo "{_BEGIN}"
+# Each on a line of its own, whatever was said before.
+_FRAME = f"""trap 'echo "
+{_EXIT}$?" >&2' EXIT
+echo "
+{_BEGIN}"
 """
 _PATIENCE_S = 30.0
 """A job whose stdin has ended has so long to end by itself."""
@@ -27,6 +30,11 @@ _PATIENCE_S = 30.0
 
 class Connection(Protocol):
     """A way to a device's shell."""
+
+    @property
+    def lost_code(self) -> int:
+        """The client's exit code where it is the way that failed; another is the device's answer."""
+        ...
 
     def argv(self, words: Sequence[str]) -> list[str]:
         """The command of this machine that runs the command `words` there, with stdin, stdout and stderr."""
@@ -49,6 +57,7 @@ class Job:
     def __init__(self, connection: Connection, script: str, *words: str) -> None:
         self.connection = connection
         self.begun = False
+        self._greeting = ""
         self._talk = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
         self._process = subprocess.Popen(
             connection.argv(["sh", "-c", _FRAME + script, "aec-toolkit", *words]),
@@ -100,7 +109,10 @@ class Job:
             line = raw.decode(errors="replace").rstrip("\r\n")
             if self.begun:
                 yield line
-            self.begun = self.begun or line == _BEGIN
+            elif line == _BEGIN:
+                self.begun = True
+            else:
+                self._greeting = line.strip() or self._greeting
 
     def code(self) -> int | None:
         """Waits for the script's end, its stdin closed; its exit code, None when it was cut off."""
@@ -117,13 +129,19 @@ class Job:
             self._process.wait(patience_s)
         return self._process.returncode is not None
 
+    def is_answered(self) -> bool:
+        """Whether a script that never began was met by something else there, and not by a broken way."""
+        code = self._process.returncode
+        return not self.begun and code is not None and code > 0 and code != self.connection.lost_code
+
     def talk(self) -> str:
         """What was said on stderr."""
         return "\n".join(line for line in self._read_talk().splitlines() if not line.startswith(_EXIT)).strip()
 
     def last_words(self) -> str:
-        """The last line of stderr, or the exit code."""
-        return self.talk().rpartition("\n")[2].strip() or f"exit code {self._process.poll()}"
+        """The last line of stderr, or of a login in whose place no script began, or the exit code."""
+        greeting = "" if self.begun else self._greeting
+        return self.talk().rpartition("\n")[2].strip() or greeting or f"exit code {self._process.poll()}"
 
     def _close(self, pipe: IO[bytes] | None) -> None:
         with suppress(OSError):

@@ -12,6 +12,8 @@ from toolkit.targets.job import Connection
 class Local:
     """No connection at all; see `Connection`."""
 
+    lost_code = 255
+
     def argv(self, words: Sequence[str]) -> list[str]:
         """The words themselves."""
         return list(words)

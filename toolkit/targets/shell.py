@@ -215,6 +215,11 @@ class ShellWorkplace:
 def _failure(name: str, job: Job) -> DeviceError:
     """Why a job ended badly, in one line."""
     code = job.code()
+    if code is None and job.is_answered():
+        said = job.last_words().rstrip(".")
+        return StableDeviceError(
+            f"{name}: its login shell runs no commands: {said}. Log in as somebody else, or give the account a shell."
+        )
     if code is None:
         return (None if job.begun else job.connection.fault(job.talk())) or _lost(name)
     if code == 128 + 9:

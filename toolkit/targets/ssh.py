@@ -156,6 +156,7 @@ class _Ssh:
     program: str
     address: SshAddress
     socket: Path
+    lost_code = 255
 
     def argv(self, words: Sequence[str]) -> list[str]:
         """The client, with the words quoted for the shell that the device runs them in."""
