@@ -63,6 +63,20 @@ def test_a_device_that_lets_nobody_in_is_to_be_unlocked(second: FakeAdbd, adb_se
         open_target(f"adb://{second.address}").machine()
 
 
+def test_a_device_that_may_not_be_opened_needs_a_udev_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What adb says of a USB device that this user may not open is no matter of cables; a program says it for adb."""
+    for state in (
+        "no permissions (missing udev rules? user is in the plugdev group); see [http://x]",
+        "no permissions",
+    ):
+        (tmp_path / "adb").write_text(f"#!/bin/sh\nprintf 'List of devices attached\\n0A1B2C\\t%s\\n' '{state}'\n")
+        (tmp_path / "adb").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+        with pytest.raises(StableDeviceError, match=r"adb://0A1B2C .*udev rules.*plugdev") as error:
+            open_target("adb://").machine()
+        assert "cable" not in str(error.value)
+
+
 @pytest.mark.parametrize("serial", ["", "0A1B2C", "-d", "$(touch pwned)", "; touch pwned", "it's", "a b"])
 @pytest.mark.usefixtures("adb_server")
 def test_a_device_that_is_not_attached_is_worth_another_try(serial: str) -> None:

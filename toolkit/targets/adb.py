@@ -69,6 +69,12 @@ class _Adb:
         """What the client says of the way."""
         if "unauthorized" in talk:
             return StableDeviceError(f"adb://{self.serial} lets nobody in. Unlock it and allow USB debugging there.")
+        if "no permissions" in talk or "insufficient permissions" in talk:
+            return StableDeviceError(
+                f"adb://{self.serial} may not be opened by you. Install its udev rules, on Debian and Ubuntu with: apt "
+                "install android-sdk-platform-tools-common. Join the group plugdev: sudo usermod -aG plugdev $USER. "
+                "Then log in anew, plug it in again, and: adb kill-server"
+            )
         if "PTY args" in talk:
             return StableDeviceError(f"adb://{self.serial} is too old; Android 7 or newer is needed.")
         if talk:
