@@ -209,6 +209,20 @@ def test_a_device_without_room_says_how_much_is_needed(
     assert left(device) == []
 
 
+def test_a_full_device_is_understood_in_any_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that speaks German is asked for the words that are known."""
+    (tmp_path / "data").write_bytes(b"x")
+    (tmp_path / "tar").write_text(
+        '#!/bin/sh\n[ "$LC_ALL" = C ] && echo "tar: No space left on device" >&2 ||'
+        " echo 'tar: Auf dem Gerät ist kein Speicherplatz mehr verfügbar' >&2\nexit 2\n"
+    )
+    (tmp_path / "tar").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with open_target("local").workplace() as place, pytest.raises(StableDeviceError, match="has no room for"):
+        place.bring({"data": tmp_path / "data"})
+
+
 def test_a_program_for_another_architecture_is_not_brought(device: Device, tmp_path: Path) -> None:
     """The message names both architectures."""
     other, number = ("x86_64", 62) if device.machine == "aarch64" else ("aarch64", 183)

@@ -73,7 +73,9 @@ rm -rf "$folder" || { sleep 1; rm -rf "$folder"; }
     .replace("__LEASE__", str(LEASE_S))
 )
 
+# ssh hands on the user's language, and what tar says is looked for words.
 _BRING = """
+export LC_ALL=C
 cd "$1" || exit
 tar -xof -
 exit $?
