@@ -42,9 +42,13 @@ def test_an_unknown_runtime_lists_the_known_ones() -> None:
 
 
 def test_a_device_without_libraries_is_told_so() -> None:
-    """Runtimes are not built for a 32-bit system; the message says what to do."""
-    with pytest.raises(StableDeviceError, match=r"armv7l.*Put a 64-bit system on it"):
+    """Runtimes are not built for a 32-bit system; the message says what to do, Python where that runs the files."""
+    with pytest.raises(
+        StableDeviceError, match=r"armv7l.*Put a 64-bit system on it, or measure with the device's Python\.$"
+    ):
         native_agent("tflite", "armv7l", silent)
+    with pytest.raises(StableDeviceError, match=r"armv7l.*Put a 64-bit system on it\.$"):
+        native_agent("executorch", "armv7l", silent)
 
 
 @pytest.mark.parametrize(("machine", "package"), [("aarch64", "g++-aarch64-linux-gnu"), ("x86_64", "g++")])
@@ -89,7 +93,10 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     """A compiler that fails says why in one line; the cache holds no folder that could be taken for a runner."""
     compiler = tmp_path / "bin" / "g++"
     compiler.parent.mkdir()
-    compiler.write_text("#!/bin/sh\ntest $1 = --version && exit\necho 'runner.cpp:1:1: error: no room' >&2\nexit 1\n")
+    compiler.write_text(
+        "#!/bin/sh\ntest $1 = --version && exit\n"
+        "test $LC_ALL = C && echo 'runner.cpp:1:1: error: no room' >&2\necho compilation terminated. >&2\nexit 1\n"
+    )
     compiler.chmod(0o755)
     monkeypatch.setenv("PATH", f"{compiler.parent}:/bin:/usr/bin")
     with pytest.raises(UserError, match=r"could not be compiled: runner\.cpp:1:1: error: no room$"):

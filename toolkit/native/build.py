@@ -94,7 +94,7 @@ def native_agent(runtime: Runtime, machine: str, note: Note, cache: Path | None 
     if machine not in _DEBIAN_PACKAGES:
         raise StableDeviceError(
             f"the device is {machine}, and {_WHEELS[runtime].package} has libraries for "
-            f"{' and '.join(_DEBIAN_PACKAGES)} alone. Put a 64-bit system on it, or measure with its Python."
+            f"{' and '.join(_DEBIAN_PACKAGES)} alone. Put a 64-bit system on it{_or_python(_WHEELS[runtime])}."
         )
     wheel, compiler = _WHEELS[runtime], _compiler(machine)
     folder = (cache or cache_folder()) / f"runner-{runtime}-{machine}-{_digest(wheel, compiler)}"
@@ -175,8 +175,8 @@ def _compile(wheel: _Wheel, files: Path, compiler: str, made: Path) -> None:
     missing = [path.name for path in libraries if not path.is_file()]
     if missing:
         raise UserError(
-            f"{wheel.package} {_version(wheel)} in {files} lacks {', '.join(missing)}. Install it again, or measure "
-            "with the device's Python."
+            f"{wheel.package} {_version(wheel)} in {files} lacks {', '.join(missing)}. Install it "
+            f"again{_or_python(wheel)}."
         )
     command = [compiler, *_FLAGS, *wheel.flags, f'-DRUNTIME_VERSION="{_version(wheel)}"']
     command += [part for name in wheel.includes for part in ("-isystem", str(files / name))]
@@ -186,8 +186,14 @@ def _compile(wheel: _Wheel, files: Path, compiler: str, made: Path) -> None:
         shutil.copy(library, made)
 
 
+def _or_python(wheel: _Wheel) -> str:
+    """The Python agent runs TFLite files alone."""
+    return ", or measure with the device's Python" if wheel is _WHEELS["tflite"] else ""
+
+
 def _run(what_failed: str, command: Sequence[str]) -> str:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    english = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=english, check=False)
     if done.returncode:
         talk = done.stderr or done.stdout
         faults = [line.strip() for line in talk.splitlines() if " error: " in line]
