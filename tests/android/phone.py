@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from android_demo import build_apk
@@ -18,13 +19,17 @@ from tests.targets.login import write_login
 
 MAIN = "org.aectoolkit.tflite.BenchmarkMain"
 
-# Options of Android's own that it takes: start -W -S -n COMPONENT --es NAME VALUE...
+# What it takes of Android's own: start -W -S -n COMPONENT --es NAME VALUE..., force-stop PACKAGE
 _AM = """#!/bin/sh
 printf '%s\\0' "$*" >>{log}
 [ -e {installed} ] || {{
     echo "Error type 3"
     echo "Error: Activity class {{org.aectoolkit.demo/.BenchmarkActivity}} does not exist."
     exit 0
+}}
+[ "$1" != force-stop ] || {{
+    kill "$(cat {folder}/pid)"
+    exit
 }}
 while [ $# -gt 0 ]; do
     case $1 in
@@ -65,8 +70,13 @@ class Phone:
         (self.folder / "installed").unlink()
 
     def started(self) -> list[str]:
-        """What `am` was told each time; a path in it may have lines of its own."""
-        return (self.folder / "log").read_text().split("\0")[:-1]
+        """What `am start` was told each time; a path in it may have lines of its own."""
+        told = (self.folder / "log").read_text().split("\0")
+        return [words for words in told if words.startswith("start ")]
+
+    def runs(self) -> bool:
+        """Whether the app does."""
+        return bool(psutil.pid_exists(int((self.folder / "pid").read_text())))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from android_demo import build_apk
 from tests.android.phone import Phone
 from tests.fakes import fake_run
 from tests.profile.conftest import TINY
+from tests.targets.conftest import until
 from toolkit.native.app import AppAgent
 from toolkit.profile.__main__ import main as profile_verb
 from toolkit.specs.cost import CostTable
@@ -39,6 +41,16 @@ def test_the_app_carries_out_a_plan(android_phone: Phone) -> None:
     assert not list(android_phone.results.iterdir())
     (command,) = android_phone.started()
     assert command.startswith("start -W -S -n org.aectoolkit.demo/.BenchmarkActivity --es plan /")
+
+
+def test_a_plan_that_is_cut_short_leaves_nothing(android_phone: Phone) -> None:
+    """Whoever stops reading has ended the app, and nothing is left on the phone."""
+    plan = Plan(time=("a.tflite",) * 2, runs=1000, seconds=60.0, every_ms=50)
+    with closing(carry_out(open_target(android_phone.target), AppAgent(), plan, {"a.tflite": MODEL})) as lines:
+        assert isinstance(next(lines), Start)
+        assert android_phone.runs()
+    assert until(lambda: not android_phone.runs())
+    assert not list(android_phone.results.iterdir())
 
 
 def test_each_plan_has_a_process_of_its_own(android_phone: Phone) -> None:

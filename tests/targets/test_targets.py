@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import struct
@@ -155,6 +156,30 @@ def test_a_host_process_that_is_killed_leaves_nothing_on_the_device(device: Devi
         host.send_signal(signal.SIGKILL)
     assert until(lambda: not running(unique))
     assert until(lambda: left(device) == [])
+
+
+def test_what_agents_start_elsewhere_is_ended_by_their_own_script(device: Device, tmp_path: Path, unique: str) -> None:
+    """`leave.sh` runs in the folder before that goes, also when the host process is killed."""
+    trace = device.parent.parent / unique
+    (tmp_path / "leave").write_text(f"[ -e data ] && echo left >>{shlex.quote(str(trace))}\necho said\n")
+    (tmp_path / "data").touch()
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from toolkit.targets import open_target\n"
+        "with open_target(sys.argv[1]).workplace() as place:\n"
+        "    place.bring({'leave.sh': Path(sys.argv[2]), 'data': Path(sys.argv[3])})\n"
+        "    if sys.argv[4] == 'kill':\n"
+        "        os.kill(os.getpid(), 9)\n"
+    )
+    for count, end in enumerate(("leave", "kill"), start=1):
+        subprocess.run(
+            [sys.executable, "-c", program, device.text, tmp_path / "leave", tmp_path / "data", end],
+            check=end == "leave",
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        assert until(lambda: left(device) == [])
+        assert trace.read_text() == "left\n" * count
 
 
 def test_a_connection_that_is_lost_is_worth_another_try(remote: Device, unique: str) -> None:

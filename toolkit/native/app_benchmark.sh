@@ -1,6 +1,7 @@
 # The agent for phones: the demo app's BenchmarkActivity carries out the plan, and this script passes its lines on.
 #
 #     sh app_benchmark.sh plan.txt
+#     sh app_benchmark.sh             ends the app and removes what it wrote
 #
 # For Android's shell, with am, sed, wc. The app runs in a process of its own, which am starts anew, so that a peak of
 # memory is of this plan alone. It reads plan and models here, for which they are made readable, and writes where adb may
@@ -10,6 +11,12 @@ results=${EXTERNAL_STORAGE:-/sdcard}/Android/data/$package/files/benchmark
 name=toolkit-$$
 out=$results/$name.jsonl
 PATIENCE_S=30
+
+if [ $# = 0 ]; then
+    am force-stop "$package"
+    rm -f "$results"/toolkit-*.jsonl
+    exit
+fi
 
 fail() {
     rm -f "$out"

@@ -125,8 +125,15 @@ class Played(Part):
 Line = Annotated[Start | Visit | Peak | Played, Field(discriminator="kind")]
 
 
+LEAVE = "leave.sh"
+
+
 class Workplace(Protocol):
-    """A new folder on the device; when it is left, whatever ran there has ended and nothing lies there any more."""
+    """A new folder on the device; when it is left, whatever ran there has ended and nothing lies there any more.
+
+    A shell script `leave.sh` among the files that were brought is run in the folder before that goes, however it comes
+    to that: it ends and removes what an agent has elsewhere on the device.
+    """
 
     @property
     def name(self) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from toolkit.specs.errors import DeviceError, StableDeviceError, TransientDeviceError
+from toolkit.targets.base import LEAVE
 from toolkit.targets.elf import architecture, built_for
 from toolkit.targets.job import Connection, Job
 
@@ -66,11 +67,13 @@ fi
 for job in $(cat "$folder"/.aec-toolkit 2>/dev/null); do
     kill -9 -$job || kill -9 $job
 done 2>/dev/null
+[ ! -e "$folder"/__LEAVE__ ] || (cd "$folder" && sh ./__LEAVE__) </dev/null >/dev/null 2>&1
 rm -rf "$folder" || { sleep 1; rm -rf "$folder"; }
 """
     )
     .replace("__BOOT__", "[0-9a-f]" * 8)
     .replace("__LEASE__", str(LEASE_S))
+    .replace("__LEAVE__", LEAVE)
 )
 
 # ssh hands on the user's language, and what tar says is looked for words.
