@@ -57,6 +57,28 @@ def test_the_latest_pick_of_a_device_is_exported(calibrated_run: Path, run: Run,
     assert set(load_file(folder / "golden.safetensors")) == {"samples", "clip"}
 
 
+@pytest.mark.parametrize(
+    ("typed", "made"),
+    [
+        ((), "stream.fp32.pte"),
+        (("--precision", "int8"), "stream.int8.pte"),
+        (("--runtime", "tflite"), "stream.fp32.tflite"),
+        (("--runtime", "tflite", "--precision", "fp16"), "stream.fp16.tflite"),
+    ],
+)
+def test_runtime_and_precision_are_the_picks_unless_typed(
+    monkeypatch: pytest.MonkeyPatch, calibrated_run: Path, run: Run, tmp_path: Path, typed: Sequence[str], made: str
+) -> None:
+    """A pick of ExecuTorch in fp32 becomes such a file; what the command line says of either is heeded."""
+    monkeypatch.setattr("toolkit.export.export.lower", some_files)
+    pick = pick_of(run, run.manifest.space.smallest.id)
+    pick.model_copy(update={"runtime": "executorch", "precision": "fp32"}).save(tmp_path / "pick.json")
+    wanted = ("--pick", tmp_path / "pick.json", "--run", calibrated_run, "--mode", "stream", "--out", tmp_path)
+    done = export_verb(*wanted, *typed, "--json")
+    assert done.exit_code == 0, done.output
+    assert [file["name"] for file in json.loads(done.stdout)["files"]] == [made]
+
+
 Damage = Callable[[Path, Path], list[str | Path]]
 """Spoils a copy of the Run or the folder of results, and returns the arguments to go with it."""
 
@@ -128,8 +150,12 @@ def _plain(*arguments: str) -> Damage:
         (_plain("--subnet", "7.7-12.12-25"), r"7\.7-12\.12-25 is not in space ew-ed-22x"),
         (_plain("--subnet", "../smallest"), r"'\.\./smallest' is not a subnet id"),
         (_plain("--subnet", "smallest", "--run", "nowhere"), r"nowhere holds no Run"),
-        (_pick_of_another_run, r"made from Run tiny \(ffffffffffffffff\).* python -m toolkit\.search --device board"),
+        (
+            _pick_of_another_run,
+            r"made from Run tiny \(ffffffffffffffff\).* with --run .* toolkit\.search --device board --run \S+/run$",
+        ),
         (_pick_of_another_space, r"25\.25-51\.51-102 is not in space"),
+        (_plain("--subnet", "smallest", "--data", "sounds"), r"--data is what --qat hears.* add --qat"),
         (_broken_pick, r"board-int8-clip-x\.json is not JSON"),
         (_spoilt("weights.safetensors"), r"weights\.safetensors is damaged"),
         (_spoilt("norms.safetensors"), r"norms\.safetensors is damaged"),

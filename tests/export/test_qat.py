@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.tiny_bundle import export_verb, sounds
-from tests.tiny_run import write_sounds
+from tests.tiny_run import write_sound, write_sounds
 from toolkit.export.export import load_subnet
 from toolkit.export.qat import quantization_aware, rounded_logits
 from toolkit.frontend import LogMel
@@ -83,6 +84,11 @@ def test_the_verb_fine_tunes_int8_alone_and_says_on_what(
     assert hashes[0]["int8"] != hashes[1]["int8"]
 
 
+def no_training(*_: object, **__: object) -> None:
+    """In place of the fine-tuning that must not begin."""
+    pytest.fail("trained for nothing")
+
+
 def test_without_clips_it_says_so(calibrated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No data named at all, or none to train on: exit code 2, one line, no bundle."""
     monkeypatch.delenv("AEC_DATA", raising=False)
@@ -90,3 +96,49 @@ def test_without_clips_it_says_so(calibrated_run: Path, tmp_path: Path, monkeypa
     assert done.exit_code == 2
     assert "--data" in done.stderr
     assert not (tmp_path / "out" / "bundles").exists()
+
+
+def test_where_nothing_becomes_int8_it_says_so(
+    calibrated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--qat` for files in fp32 alone is refused before any training, and a manifest never tells of one in vain."""
+    monkeypatch.setattr("toolkit.export.export.quantization_aware", no_training)
+    (tmp_path / "data").mkdir()
+    data = write_sounds(tmp_path / "data", {"Alarm": (2, 1)})
+    wanted = ("--subnet", "smallest", "--run", calibrated_run, "--precision", "fp32", "--qat", "--data", data)
+    done = export_verb(*wanted, "--out", tmp_path / "out")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "expected --precision int8 with --qat" in done.stderr
+    assert not (tmp_path / "out" / "bundles").exists()
+
+
+@pytest.mark.parametrize("folder", ["Dog", "background"])
+def test_clips_that_do_not_decode_are_told(
+    folder: str, calibrated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where not one clip can be heard, labelled or not, it is one line; where one can, the others do not matter."""
+    monkeypatch.setattr("toolkit.export.qat.STEPS", 1)
+    sounds_there = tmp_path / "data" / folder
+    sounds_there.mkdir(parents=True)
+    (sounds_there / "broken.wav").write_bytes(b"no sound")
+    wanted = ("--subnet", "smallest", "--run", calibrated_run, "--mode", "frames", "--qat", "--data", tmp_path / "data")
+    done = export_verb(*wanted, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == (
+        "error: --qat needs clips to listen to: of the 1 clips in the data's split `train` none decodes."
+    )
+    write_sound(tmp_path / "data" / "Kettle" / "good.wav", ["Kettle"], np.random.default_rng(1))
+    assert export_verb(*wanted, "--out", tmp_path / "out").exit_code == 0
+
+
+def test_a_flat_folder_of_sounds_is_heard(
+    calibrated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels are not needed: sounds that lie in no class folder do as well, and have a hash of their own."""
+    monkeypatch.setattr("toolkit.export.qat.STEPS", 1)
+    for number in range(3):
+        write_sound(tmp_path / "data" / f"{number}.wav", ["Bell"], np.random.default_rng(number))
+    wanted = ("--subnet", "smallest", "--run", calibrated_run, "--mode", "frames", "--qat", "--data", tmp_path / "data")
+    done = export_verb(*wanted, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert BundleManifest.load(tmp_path / "bundles" / "run-smallest-qat" / "manifest.json").qat_data_hash

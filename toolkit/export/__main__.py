@@ -26,11 +26,13 @@ EVERY = "all"
 Name = TypeVar("Name", bound=str)
 
 
-def several(name: str, every: tuple[str, ...], default: tuple[str, ...], what: str) -> Callable[[Any], Any]:
+def several(
+    name: str, every: tuple[str, ...], default: tuple[str, ...], what: str, shown: str | None = None
+) -> Callable[[Any], Any]:
     """An option that takes any of some words, or all of them."""
     choice = click.Choice((*every, EVERY))
     return click.option(
-        f"--{name}", f"{name}s", type=choice, multiple=True, default=default, show_default=True, help=what
+        f"--{name}", f"{name}s", type=choice, multiple=True, default=default, show_default=shown or True, help=what
     )
 
 
@@ -40,8 +42,14 @@ def several(name: str, every: tuple[str, ...], default: tuple[str, ...], what: s
 @click.option("--subnet", help="Export a subnet by its id, or `largest` or `smallest`.")
 @click.option("--run", "run_folder", type=click.Path(path_type=Path), help="Run folder.  [default: the committed Run]")
 @several("mode", MODES, ("stream", "clip"), "What one inference is; may be repeated.")
-@several("runtime", RUNTIMES, ("tflite",), "Whose files; may be repeated.")
-@several("precision", PRECISIONS, ("int8",), "Of the classifier, where a runtime has it; may be repeated.")
+@several("runtime", RUNTIMES, ("tflite",), "Whose files; may be repeated.", "the pick's, or tflite")
+@several(
+    "precision",
+    PRECISIONS,
+    ("int8",),
+    "Of the classifier, where a runtime has it; may be repeated.",
+    "the pick's, or int8",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -57,7 +65,9 @@ def several(name: str, every: tuple[str, ...], default: tuple[str, ...], what: s
     help="What makes TFLite files; onnx2tf (fp32) is there to check the other, and is installed when first used.",
 )
 @click.option("--qat", is_flag=True, help="Fine-tune what becomes int8 on the clips of --data first.")
-@click.option("--data", type=click.Path(path_type=Path), help="Clips for --qat; labels are not needed.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Clips for --qat, in any layout or in none: labels are not needed."
+)
 @click.option(
     "--android",
     type=click.Path(path_type=Path, file_okay=False),
@@ -83,12 +93,18 @@ def main(
     from toolkit.export.export import export
     from toolkit.progress import Progress
     from toolkit.specs.bundle import bundle_folder
+    from toolkit.specs.errors import UserError
     from toolkit.specs.run import Run
 
+    if options["data"] and not options["qat"]:
+        raise UserError("--data is what --qat hears: add --qat, or leave --data out.")
     pick = _pick(device, pick_file, subnet, out)
+    if pick is not None:
+        _fill_in(options, runtimes=pick.runtime, precisions=pick.precision)
     if android is not None:
         assets_bundle(android)  # refuses before anything is made
-        _ask_for_the_app(options, pick.precision if pick else "int8")
+        _fill_in(options, modes="stream")
+        _check_for_the_app(options)
     run = Run.open(run_folder)
     order = _order(run, pick, subnet or "", options)
     name = (pick.subnet, pick.device) if pick else (subnet or "", None)
@@ -135,8 +151,9 @@ def _order(run: Run, pick: Pick | None, subnet: str, options: dict[str, Any]) ->
     """What the command line asks for; what makes it is installed first."""
     from dataclasses import replace
 
-    from toolkit.audio.dataset import data_root, load_dataset
+    from toolkit.audio.dataset import data_root
     from toolkit.export.export import Order, choose_formats
+    from toolkit.export.qat import data_to_hear
     from toolkit.lower.via_onnx2tf import ONNX2TF
 
     modes = _chosen(MODES, options["modes"])
@@ -146,25 +163,25 @@ def _order(run: Run, pick: Pick | None, subnet: str, options: dict[str, Any]) ->
     else:
         order = Order(run, run.manifest.space.parse(subnet), modes, formats)
     if options["qat"]:
-        order = replace(order, qat_data=load_dataset(data_root(options["data"])))
+        order = replace(order, qat_data=data_to_hear(data_root(options["data"])))
     order = replace(order, via=options["via"])
     if order.via == "onnx2tf":
         ONNX2TF.install(lambda line: click.echo(line, err=True))
     return order
 
 
-def _ask_for_the_app(options: dict[str, Any], precision: Precision) -> None:
-    """Put what the Android app runs where the command line asks for nothing else.
-
-    Raises:
-        UserError: what it asks for holds no file that the app runs.
-    """
-    from toolkit.specs.errors import UserError
-
+def _fill_in(options: dict[str, Any], **values: str) -> None:
+    """Put values where the command line asks for nothing else."""
     context = click.get_current_context()
-    for name, value in (("modes", "stream"), ("precisions", precision)):
+    for name, value in values.items():
         if context.get_parameter_source(name) is ParameterSource.DEFAULT:
             options[name] = (value,)
+
+
+def _check_for_the_app(options: dict[str, Any]) -> None:
+    """Raise UserError where what is asked for holds no file that the Android app runs."""
+    from toolkit.specs.errors import UserError
+
     if not {"stream", EVERY} & set(options["modes"]):
         raise UserError("the Android app runs `stream` files; expected --mode stream with --android.")
     if not {"tflite", "executorch", EVERY} & set(options["runtimes"]):

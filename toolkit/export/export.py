@@ -6,6 +6,7 @@ Proved by tests/export/test_export.py.
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick
 from toolkit.specs.run import Run
 from toolkit.specs.runtime import Precision, Runtime
+from toolkit.specs.shipped import DEFAULT_RUN
 from toolkit.specs.space import CLIP_SECONDS, STREAM_CHUNK_FRAMES, Subnet
 from toolkit.supernet.static import StaticNet
 from toolkit.supernet.streaming import StreamingNet
@@ -62,6 +64,12 @@ class Order:
     via: Via = "litert-torch"
 
     def __post_init__(self) -> None:
+        if self.qat_data is not None and not any(QAT_PRECISION in held for held in self.formats.values()):
+            asked = ", ".join(dict.fromkeys(precision for held in self.formats.values() for precision in held))
+            raise UserError(
+                f"--qat fine-tunes what becomes int8, and {asked} is all that is asked for; expected --precision int8 "
+                "with --qat."
+            )
         if self.via == "onnx2tf" and self.formats.get("tflite") != ("fp32",):
             raise UserError(
                 "onnx2tf keeps no names of the tensors inside, by which smaller files are made; "
@@ -76,9 +84,11 @@ class Order:
             MismatchError: the Pick was made from another Run.
         """
         if pick.run_hash != run.hash:
+            of_run = "" if run.folder == DEFAULT_RUN else f" --run {shlex.quote(str(run.folder))}"
             raise MismatchError(
                 f"the pick was made from Run {pick.run_name} ({pick.run_hash}), this Run is {run.manifest.name} "
-                f"({run.hash}). Search again: python -m toolkit.search --device {pick.device}"
+                f"({run.hash}). Name the pick's with --run DIR, or search this one: "
+                f"python -m toolkit.search --device {pick.device}{of_run}"
             )
         return cls(run, run.manifest.space.parse(pick.subnet), modes, formats, pick)
 

@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from toolkit.audio.clip import Clip, file_size
 from toolkit.audio.clips import decode_all
-from toolkit.audio.dataset import Dataset
+from toolkit.audio.dataset import Dataset, load_dataset
+from toolkit.audio.decode import AUDIO_SUFFIXES
 from toolkit.frontend import LogMel
 from toolkit.lower.ranges import HIGHEST, LOWEST, SMALLEST_SCALE, int8_scale
 from toolkit.specs.errors import UserError
@@ -93,17 +97,34 @@ def _crop(rng: np.random.Generator, clips: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(clip[start : start + CROP_FRAMES], np.float32)
 
 
+def data_to_hear(path: Path) -> Dataset:
+    """The dataset at `path`, or the sounds in a folder of nothing else: labels are not needed.
+
+    Raises:
+        UserError: as `load_dataset` does.
+    """
+    there = sorted(path.glob("[!.]*")) if path.is_dir() else []
+    if there and all(file.suffix.lower() in AUDIO_SUFFIXES for file in there):
+        return Dataset(tuple(Clip(file, file.name, (), "train", file.name, file_size(file)) for file in there), ())
+    return load_dataset(path)
+
+
 def training_clips(dataset: Dataset, front_end: LogMel, say: Say) -> list[np.ndarray]:
     """Log-mel [T, F] of at most `MAX_CLIPS` clips of the split `train`, short ones repeated to a crop's length.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none, or none of them decodes.
     """
     clips = dataset.subset(split="train").clips
     if not clips:
         raise UserError("--qat needs clips to listen to: the data has none in its split `train`.")
     chosen = np.random.default_rng(SEED).permutation(len(clips))[:MAX_CLIPS]
     rate = front_end.spec.sample_rate_hz
-    decoded = decode_all([clips[i] for i in sorted(chosen)], rate, on_progress=lambda n, of: say("decoding", n, of))
+    unlabelled = [replace(clips[i], labels=()) for i in sorted(chosen)]
+    decoded = decode_all(unlabelled, rate, on_progress=lambda n, of: say("decoding", n, of))
     features = [log_mel(front_end, item.waveform) for item in decoded.clips if len(item.waveform)]
+    if not features:
+        raise UserError(
+            f"--qat needs clips to listen to: of the {len(chosen)} clips in the data's split `train` none decodes."
+        )
     return [np.concatenate([each] * -(-CROP_FRAMES // len(each))) for each in features]
