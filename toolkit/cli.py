@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from toolkit.specs.errors import ToolkitError
 
@@ -46,6 +47,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 def verb(function: Callable[..., None]) -> Verb:
     """Make a click command of a room's main function; its docstring is the help."""
     return click.command(cls=Verb, context_settings={"help_option_names": ["-h", "--help"]})(function)
+
+
+def typed_options() -> set[str]:
+    """The options of the verb that runs which people typed, as `--device`."""
+    context = click.get_current_context()
+    return {
+        each.opts[0]
+        for each in context.command.params
+        if context.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE
+    }
 
 
 def print_json(result: Any) -> None:

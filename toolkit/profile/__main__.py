@@ -7,11 +7,18 @@ from typing import Any
 
 import click
 
-from toolkit.cli import json_option, print_json, verb
+from toolkit.cli import json_option, print_json, typed_options, verb
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 AGENTS = ("python", "native", "app")
 _TARGET = "Where to measure: local, ssh://USER@HOST, adb://SERIAL. Without it: modelled."
+
+_MEASURING = {
+    *("--agent", "--benchmark-model", "--python", "--pack"),
+    *("--threads", "--cores", "--quick", "--resume", "--sustained"),
+}
+_OF_PACKS = {"--run", "--runtime", "--mode", "--precision"}
+_MAKING = {"--make-pack", *_OF_PACKS, "--out", "--json"}
 
 
 def _cores(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
@@ -48,6 +55,7 @@ def main(as_json: bool, make_pack: bool, **options: Any) -> None:
     With --target every layer is measured there. Without it the costs are modelled from the device's profile, and
     every row and every figure says so.
     """
+    _check_together(typed_options())
     from toolkit.profile import report
     from toolkit.profile.profile import Question, packs, profile
     from toolkit.progress import Progress
@@ -62,6 +70,22 @@ def main(as_json: bool, make_pack: bool, **options: Any) -> None:
         print_json(report.as_json(profiled))
     else:
         report.print_tables(profiled)
+
+
+def _check_together(typed: set[str]) -> None:
+    """Nothing that people typed is passed over."""
+    if "--make-pack" in typed and (idle := typed - _MAKING):
+        raise click.UsageError(f"--make-pack measures nothing and is for any device: leave out {_listed(idle)}.")
+    if "--target" not in typed and (idle := typed & _MEASURING):
+        raise click.UsageError(
+            f"{_listed(idle)}: for measuring alone. Say where with --target: local, ssh://USER@HOST, adb://SERIAL."
+        )
+    if "--pack" in typed and (idle := typed & _OF_PACKS):
+        raise click.UsageError(f"what is in a --pack was settled when it was made: leave out {_listed(idle)}.")
+
+
+def _listed(options: set[str]) -> str:
+    return ", ".join(sorted(options))
 
 
 if __name__ == "__main__":

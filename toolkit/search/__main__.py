@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from toolkit.cli import json_option, needs, print_json, verb
+from toolkit.cli import json_option, needs, print_json, typed_options, verb
 from toolkit.search.how import how, measure_options
 from toolkit.search.options import amount, bounds, count
 
@@ -87,10 +86,10 @@ def main(as_json: bool, **options: Any) -> None:
     with Progress() as progress:
         if options.pop("paper"):
             heeded = {"--paper", "--run", "--seed", "--out", "--json", *(f"--{name}" for name in evaluation)}
-            if refused := ", ".join(sorted(_typed() - heeded)):
+            if refused := ", ".join(sorted(typed_options() - heeded)):
                 raise click.UsageError(f"--paper searches for no device and by parameters alone: leave out {refused}.")
             (evaluating(_paper) if evaluation["data"] else _paper)(as_json, evaluation, progress, **options)
-        elif options["method"] == "exhaustive" and (idle := _typed() & {"--candidates", "--seed"}):
+        elif options["method"] == "exhaustive" and (idle := typed_options() & {"--candidates", "--seed"}):
             drawn = " and ".join(sorted(idle))
             raise click.UsageError(f"exhaustive compares all subnets: {drawn} goes with --method random or evolution.")
         elif options["device_names"]:
@@ -98,16 +97,6 @@ def main(as_json: bool, **options: Any) -> None:
             search(as_json, evaluation, measuring, progress, **options)
         else:
             raise click.UsageError("Which device? Name one: --device pixel7.")
-
-
-def _typed() -> set[str]:
-    """The options that people typed."""
-    context = click.get_current_context()
-    return {
-        each.opts[0]
-        for each in context.command.params
-        if context.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE
-    }
 
 
 def _search(
