@@ -40,6 +40,7 @@ class Board:
 
     def __init__(self, answer: Answer, machine: str = "aarch64") -> None:
         self.answer, self._machine = answer, machine
+        self.load_average = 0.0
         self.settings: list[dict[str, str]] = []
         self.visits: list[list[str]] = []
         self.plan = ""
@@ -59,7 +60,10 @@ class Board:
             self.plan = files["plan.txt"].read_text()
 
     def run(self, command: Sequence[str]) -> Generator[str, None, None]:
-        """What the agent says to the plan."""
+        """What the agent says to the plan; its load, to one that reads that."""
+        if command[0] == "cat":
+            yield f"{self.load_average} 0.00 0.00 1/99 1234"
+            return
         words = [line.split() for line in self.plan.splitlines()]
         self.settings.append({word[0]: word[1] for word in words if word[0] != "time"})
         self.visits.append([word[1] for word in words if word[0] == "time"])

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from tests.fakes import fake_run
 from tests.profile.boards import Board, start, visit
 from toolkit.profile.__main__ import main
+from toolkit.profile.measure import QUICK
 from toolkit.specs.cost import CostTable
 from toolkit.specs.device import load_profile
 from toolkit.specs.errors import TransientDeviceError
@@ -143,16 +144,17 @@ def test_kill_9_costs_the_measurement_under_way(tiny_run: Path, packs: Path, tmp
 
 
 class Restless(Board):
-    """A board that takes a given number of visits, then goes away; each visit takes `latency_us`."""
+    """A board that takes `left` visits of `latency_us`, then goes away; it comes back if it `heals`."""
 
     def __init__(self) -> None:
         super().__init__(self._answer)
-        self.left, self.latency_us = 1_000_000, 1000.0
+        self.left, self.latency_us, self.heals = 1_000_000, 1000.0, False
 
     def _answer(self, settings: dict[str, str], files: list[str]) -> Iterator[Start | Visit]:
         yield start(threads=int(settings["threads"]))
         for file in files:
             if not self.left:
+                self.left = 1_000_000 if self.heals else 0
                 raise TransientDeviceError("the cable was pulled.")
             self.left -= 1
             yield visit(file, self.latency_us * (5 if file.startswith("whole") else 1))
@@ -165,6 +167,52 @@ def restless(monkeypatch: pytest.MonkeyPatch) -> Restless:
     monkeypatch.setattr("toolkit.profile.profile.open_target", lambda *_: board)
     monkeypatch.setattr("toolkit.profile.measure.BACK_OFF_SECONDS", ())
     return board
+
+
+@pytest.mark.parametrize("option", [(), ("--sustained", "0.5")])
+def test_a_connection_lost_after_the_rounds_is_tried_again_too(
+    tiny_run: Path,
+    packs: Path,
+    tmp_path: Path,
+    restless: Restless,
+    monkeypatch: pytest.MonkeyPatch,
+    option: tuple[str, ...],
+) -> None:
+    """Both the duty cycle and a sustained run; where it stays away, the error says that --resume goes on."""
+    shutil.copytree(packs, tmp_path / "packs")
+    monkeypatch.setattr("toolkit.profile.profile.FULL", QUICK._replace(note=""))
+    where = ("--run", str(tiny_run), "--out", str(tmp_path), *option)
+    options = ("--target", "local", "--device", "rpi4", "--mode", "stream", "--precision", "int8", *where)
+    (pack,) = packs.glob("tflite-int8-*")
+    restless.left = 2 * len(open_pack(pack).files) + (7 if option else 1)
+    gone = call(*options)
+    assert gone.exit_code == 4
+    assert re.search(r"cable was pulled\. \d+ measurements are kept: .*--resume\.", gone.stderr)
+    monkeypatch.setattr("toolkit.profile.measure.BACK_OFF_SECONDS", (0.0,))
+    restless.left, restless.heals = 7 if option else 1, True
+    done = call(*options, "--resume")
+    assert done.exit_code == 0, done.output
+    assert restless.left > 1000, "the cable was pulled, and it came back"
+
+
+def test_a_quick_profile_spares_a_full_one(
+    tiny_run: Path, packs: Path, tmp_path: Path, restless: Restless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused before anything is measured, and the table stays; a quick one is replaced, and other threads are free."""
+    shutil.copytree(packs, tmp_path / "packs")
+    where = ("--mode", "stream", "--precision", "int8", "--run", str(tiny_run), "--out", str(tmp_path))
+    options = ("--target", "local", "--device", "rpi4", *where)
+    assert call(*options, "--quick").exit_code == 0
+    monkeypatch.setattr("toolkit.profile.profile.FULL", QUICK._replace(note=""))
+    assert call(*options).exit_code == 0
+    (path,) = (tmp_path / "tables").glob("*.jsonl")
+    before, restless.settings = path.read_bytes(), []
+    refused = call(*options, "--quick")
+    assert refused.exit_code == 2
+    assert f"{path} holds a full profile: leave --quick out, or name another --out." in refused.stderr
+    assert path.read_bytes() == before
+    assert not restless.settings
+    assert call(*options, "--quick", "--threads", "2").exit_code == 0
 
 
 def latencies_us(out: Path) -> dict[str, set[float]]:
@@ -233,6 +281,19 @@ def test_a_pack_is_made_here_and_measured_there(tiny_run: Path, packs: Path, tmp
         (("--device", "host"), "must be measured"),
         (("--device", "rpi4", "--runtime", "executorch"), "knows tflite alone, found --runtime executorch. Measure it"),
         (("--device", "rpi4", "--runtime", "all"), "knows tflite alone, found --runtime all"),
+        (("--target", "ssh://pi@kitchen"), "which device is ssh://pi@kitchen? Name its profile: --device rpi4"),
+        (("--target", "adb://"), "which device is adb://?"),
+        (("--device", "rpi4", "--quick", "--threads", "2"), "--quick, --threads: for measuring alone. Say where with"),
+        (("--device", "rpi4", "--cores", "0"), "--cores: for measuring alone"),
+        (("--device", "rpi4", "--sustained", "1", "--resume"), "--resume, --sustained: for measuring alone"),
+        (("--device", "rpi4", "--agent", "native", "--python", "x"), "--agent, --python: for measuring alone"),
+        (("--device", "rpi4", "--benchmark-model", "x"), "--benchmark-model: for measuring alone"),
+        (("--device", "rpi4", "--pack", "nowhere"), "--pack: for measuring alone"),
+        (("--make-pack", "--device", "rpi4", "--quick"), "leave out --device, --quick."),
+        (
+            ("--target", "local", "--pack", "nowhere", "--mode", "clip"),
+            "settled when it was made: leave out --mode, --run",
+        ),
         (("--target", "local", "--pack", "nowhere"), "holds no layer pack"),
         (("--target", "local", "--runtime", "executorch", "--agent", "python"), "--agent native"),
         (("--target", "moon"), "known: local"),
@@ -246,11 +307,12 @@ def test_wrong_input_is_one_line_and_exit_2(
     arguments: tuple[str, ...], message: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is written, and nobody sees a traceback."""
+    is_of_a_pack = "--pack" in arguments and "--mode" not in arguments
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong").mkdir()
     (tmp_path / "wrong" / "rpi4.toml").write_text('name = "rpi4"\ntitel = "a board"\n')
     before = set(tmp_path.rglob("*"))
-    result = call(*(arguments if "--run" in arguments else (*arguments, "--run", str(run))))
+    result = call(*(arguments if "--run" in arguments or is_of_a_pack else (*arguments, "--run", str(run))))
     assert result.exit_code == 2, result.output
     assert message in result.stderr
     assert "Traceback" not in result.output

@@ -128,8 +128,19 @@ def test_a_broken_line_in_the_middle_is_one_error(tmp_path: Path) -> None:
     text = (tmp_path / "j.jsonl").read_text().splitlines()
     text[2] = text[2][:-5]
     (tmp_path / "j.jsonl").write_text("\n".join(text) + "\n")
-    with pytest.raises(UserError, match=r"j\.jsonl"):
+    with pytest.raises(UserError, match=r"j\.jsonl.*Leave --resume out"):
         Journal.resume(tmp_path / "j.jsonl", QUESTION)
+
+
+def test_bytes_that_are_no_text_are_one_error(tmp_path: Path) -> None:
+    """What a power cut leaves may be anything: dropped at the end, refused before that."""
+    journal = written(tmp_path / "j.jsonl")
+    sound = journal.path.read_bytes()
+    journal.path.write_bytes(sound + b"\x00\xff\xfe")
+    assert Journal.resume(journal.path, QUESTION).visits == journal.visits
+    journal.path.write_bytes(sound + b"\xff\xfe\n" + sound.splitlines()[-1] + b"\n")
+    with pytest.raises(UserError, match=r"j\.jsonl is damaged at byte \d+\. Leave --resume out"):
+        Journal.resume(journal.path, QUESTION)
 
 
 def test_a_full_disk_keeps_what_was_written(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.fakes import ENVIRONMENT
 from tests.profile.boards import Answer, Board, peak, start, visit
 from toolkit.profile.journal import Journal
-from toolkit.profile.measure import COOL_DOWN_SECONDS, Effort, Session
+from toolkit.profile.measure import COOL_DOWN_SECONDS, Effort, Session, load_average
 from toolkit.specs.cost import Measurement
 from toolkit.specs.errors import StableDeviceError, TransientDeviceError
 from toolkit.targets import Peak, PythonAgent, Start, Visit
@@ -40,7 +40,7 @@ def session(board: Board, journal: Journal, effort: Effort = EFFORT, watch: Watc
     """Of three files that are never opened."""
     watch = watch or Watch()
     files = {name: Path(name) for name in FILES}
-    return Session(board, PythonAgent(), files, effort, 2, (2, 3), journal, watch.report, watch.sleep)
+    return Session(board, PythonAgent(), files, effort, 2, (2, 3), journal, watch.report, watch.sleep, 0.0)
 
 
 @pytest.fixture
@@ -152,8 +152,36 @@ def test_a_stable_error_is_not_tried_again(journal: Journal) -> None:
 
 def test_an_agent_that_ends_early_gives_no_timings(journal: Journal) -> None:
     """Nothing is made up for a layer that was not measured."""
-    with pytest.raises(StableDeviceError, match="before it had measured every layer"):
+    with pytest.raises(StableDeviceError, match=r"before it had measured every layer; try again\.$"):
         session(Board(lambda *_: iter([start()])), journal).measure()
+
+
+def test_every_failure_of_the_device_names_resume_once_something_is_kept(journal: Journal) -> None:
+    """Who follows the error does not lose what was measured."""
+
+    def answer(*_: object) -> Iterator[Start | Visit]:
+        yield start()
+        yield visit(FILES[0], 1.0)
+
+    board = Board(answer)
+    with pytest.raises(StableDeviceError, match=r"1 measurements are kept: .*--resume\.$"):
+        session(board, journal).measure()
+
+
+def test_the_load_is_that_before_the_tool_worked(journal: Journal) -> None:
+    """What an agent finds later is the tool's own; a device that does not tell has none."""
+    board = Board(rounds_of(lambda *_: 1.0))
+    board.load_average = 0.25
+    busy = session(board, journal)
+    busy.load_average = load_average(board)
+    busy.measure()
+    assert {each.environment.load_average for each in journal.starts} == {0.25}
+
+    def fail(*_: object) -> Iterator[str]:
+        raise StableDeviceError("cat: not found")
+
+    board.run = fail  # type: ignore[assignment,method-assign]
+    assert load_average(board) is None
 
 
 def test_a_hot_device_cools_down_before_the_next_round(journal: Journal) -> None:
@@ -225,12 +253,13 @@ def test_peaks_are_not_measured_again_after_a_lost_connection(journal: Journal) 
 
 @pytest.mark.parametrize("failure", [None, StableDeviceError("this program tells no memory.")])
 def test_an_agent_that_tells_no_peak_still_gives_timings(journal: Journal, failure: Exception | None) -> None:
-    """It is asked once, not for every file."""
+    """It is asked once, not for every file; its reason is kept for people."""
     board = Board(remembering(until=0, failure=failure))
-    found = session(board, journal, EFFORT._replace(rounds=1, peaks=True)).measure()
-    assert set(found) == set(FILES)
+    measuring = session(board, journal, EFFORT._replace(rounds=1, peaks=True))
+    assert set(measuring.measure()) == set(FILES)
     assert [settings.get("peak") for settings in board.settings] == [None, FILES[0]]
     assert not journal.peaks
+    assert measuring.untold == (str(failure) if failure else "")
 
 
 def test_progress_counts_visits(journal: Journal) -> None:

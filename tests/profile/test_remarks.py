@@ -22,16 +22,19 @@ def said(
     visits: list[tuple[float, ...]],
     *,
     clocks: tuple[float | None, ...] = (),
-    throttled: str | None = None,
+    throttled: str | tuple[str, ...] | None = None,
+    starts: tuple[dict[str, Any], ...] = (),
     **environment: Any,
 ) -> list[str]:
-    """What is said of visits of one file."""
+    """What is said of visits of one file, after one start in `environment`, or several ones in `starts`."""
     journal = Journal.new(tmp_path / "j.jsonl", "a test")
     with journal.open():
-        journal.add(start(**environment))
+        for each in starts or (environment,):
+            journal.add(start(**each))
         for number, latencies_us in enumerate(visits):
             clock = clocks[number] if clocks else None
-            condition = Condition(clock_mhz=clock, temperature_c=None, throttled=throttled)
+            flags = throttled[number] if isinstance(throttled, tuple) else throttled
+            condition = Condition(clock_mhz=clock, temperature_c=None, throttled=flags)
             visit = Visit(
                 kind="visit", file="a", warmups_us=(), latencies_us=latencies_us, before=condition, after=condition
             )
@@ -50,13 +53,32 @@ def test_good_numbers_are_left_alone(tmp_path: Path) -> None:
     [
         ({"visits": [(100.0, 130.0, 90.0)] * 5}, ["1 of 1 layers scatter", "`top`"]),
         ({"visits": [STEADY], "governor": "ondemand"}, ["governor is ondemand", "tee", "scaling_governor"]),
+        ({"visits": [STEADY], "governor": "ondemand", "system": "Android 14"}, ["governor is ondemand", "takes root"]),
+        (
+            {"visits": [STEADY], "starts": ({"governor": "ondemand"}, {"governor": "performance"})},
+            ["was ondemand and performance in turn", "tee"],
+        ),
         ({"visits": [STEADY], "load_average": 3.0}, ["load average was 3.0", "`top`"]),
+        ({"visits": [STEADY], "starts": ({"load_average": 0.1}, {"load_average": 3.0})}, ["load average was 3.0"]),
+        ({"visits": [STEADY] * 2, "throttled": ("0x0", "0x50000")}, ["the board throttled itself (0x50000", "fan"]),
         ({"visits": [STEADY], "throttled": "0x50005"}, ["throttled itself", "0x50005", "fan"]),
         ({"visits": [STEADY], "throttled": "0x50000"}, ["0x50000", "not while it was measured"]),
         ({"visits": [STEADY, STEADY], "clocks": (1500.0, 600.0)}, ["between 600 and 1500 MHz"]),
         ({"visits": [STEADY, (121.0,) * 3]}, ["1.21 times the first", "--sustained 10"]),
     ],
-    ids=["scatter", "governor", "load", "throttled", "throttled before", "clock", "drift"],
+    ids=[
+        "scatter",
+        "governor",
+        "governor of Android",
+        "two governors",
+        "load",
+        "load of a resumed part",
+        "throttled between two visits",
+        "throttled",
+        "throttled before",
+        "clock",
+        "drift",
+    ],
 )
 def test_each_doubt_is_one_sentence_with_its_remedy(
     tmp_path: Path, arguments: dict[str, Any], words: list[str]

@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Self
 
 from toolkit.specs.cost import Environment
-from toolkit.specs.errors import MismatchError, UserError
+from toolkit.specs.errors import DeviceError, MismatchError, UserError
 from toolkit.specs.record import Record
 from toolkit.targets import Peak, Start, Visit, read_line
 
 _NOT_MIXED = ("machine", "cpu", "runtime", "runtime_version", "threads", "core_mask")
 """Fields of an Environment; timings that differ in one are not of one table."""
+_ANEW = "Leave --resume out to start anew."
 
 
 @contextmanager
@@ -93,28 +94,49 @@ class Journal:
 
         Raises:
             MismatchError: it answers another question.
-            UserError: a line in its middle is none.
+            UserError: it is damaged before its last line.
         """
         if not path.is_file():
             return cls.new(path, question)
         whole, _, cut = path.read_bytes().rpartition(b"\n")
-        first, *rest = whole.decode().split("\n")
-        if not first:
+        if not whole:
             return cls.new(path, question)
-        found = JournalHead.from_text(first, origin=f"{path} line 1").question
+        try:
+            first, *rest = whole.decode().split("\n")
+            found = JournalHead.from_text(first, origin=f"{path} line 1").question
+            lines = [read_line(line, str(path), UserError) for line in rest]
+        except UnicodeDecodeError as fault:
+            raise UserError(f"{path} is damaged at byte {fault.start}. {_ANEW}") from None
+        except UserError as fault:
+            raise UserError(f"{fault} {_ANEW}") from None
         if found != question:
-            raise MismatchError(f"{path} is of [{found}], not of [{question}]. Leave --resume out to start anew.")
+            raise MismatchError(f"{path} is of [{found}], not of [{question}]. {_ANEW}")
         if cut:
             with path.open("r+b") as file:
                 file.truncate(len(whole) + 1)
-        lines = [read_line(line, str(path), UserError) for line in rest]
         return cls(path, [line for line in lines if isinstance(line, Start | Visit | Peak)])
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """While it is open, lines can be added."""
-        with self.path.open("ab", buffering=0) as self._file:
+        """While it is open, lines can be added; errors are those of `resumable`."""
+        with self.path.open("ab", buffering=0) as self._file, self.resumable():
             yield
+
+    @contextmanager
+    def resumable(self) -> Iterator[None]:
+        """What the device fails at in the block says how to go on, once there is something to go on with."""
+        try:
+            yield
+        except DeviceError as error:
+            if not self.count:
+                raise
+            kept = f"{self.count} measurements are kept: the same command goes on with --resume."
+            raise type(error)(f"{error} {kept}") from error
+
+    @property
+    def count(self) -> int:
+        """How many measurements it holds."""
+        return len(self.visits) + len(self.peaks)
 
     def add(self, line: Start | Visit | Peak) -> None:
         """Put a line on disk.
@@ -134,8 +156,8 @@ class Journal:
             os.fsync(self._file)
         except OSError as error:
             raise UserError(
-                f"cannot write {self.path}: {error.strerror}. {len(self.visits) + len(self.peaks)} measurements are "
-                "kept: make room and call the same command with --resume."
+                f"cannot write {self.path}: {error.strerror}. {self.count} measurements are kept: "
+                "make room and call the same command with --resume."
             ) from error
         if isinstance(line, Start):
             self.starts.append(line)

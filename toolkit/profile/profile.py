@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from toolkit.costs.tables import differences
 from toolkit.native.choose import AgentName, check_agent, choose_agent
 from toolkit.profile.context import whole_subnets
 from toolkit.profile.device_model import modelled_table
 from toolkit.profile.grid import choose_grid
 from toolkit.profile.journal import Journal, journals
-from toolkit.profile.measure import FULL, QUICK, Report, Session
+from toolkit.profile.measure import FULL, QUICK, Report, Session, load_average, tried_again
 from toolkit.profile.paced import costliest, duty_cycle_ratio, sustained_ratio
 from toolkit.profile.pack import ensure_pack
 from toolkit.profile.remarks import remarks
@@ -86,14 +87,17 @@ def profile(question: Question, report: Report) -> Iterator[Profiled]:
         DeviceError: the target could not do it.
     """
     target = open_target(question.target, question.python) if question.target else None
-    device = _device(question, target)
+    device = _device(question)
     if target is None:
         yield from _modelled(question, device)
         return
     if not question.pack and question.runtime != "tflite":
         check_agent(question.runtime, question.agent)
+    if question.quick:
+        _spare_full_tables(question, device)
     machine = target.machine()
     check_machine(device, machine)
+    load = load_average(target)
     names = [_journal_name(device, *each) for each in _asked(question)]
     with journals(question.out / "journals", device.name, names, resume=question.resume):
         for folder in packs(question, report):
@@ -101,7 +105,7 @@ def profile(question: Question, report: Report) -> Iterator[Profiled]:
             agent = choose_agent(
                 pack.runtime, machine, question.agent, lambda what: report(what, 0, 1), question.benchmark_model
             )
-            yield _measured(question, device, target, agent, folder, pack, report)
+            yield _measured(question, device, target, load, agent, folder, pack, report)
 
 
 def _asked(question: Question) -> list[tuple[Mode, Runtime, Precision]]:
@@ -152,6 +156,7 @@ def _measured(
     question: Question,
     device: DeviceProfile,
     target: Target,
+    load: float | None,
     agent: Agent,
     folder: Path,
     pack: LayerPack,
@@ -166,23 +171,39 @@ def _measured(
     name = _journal_name(device, pack.mode, pack.runtime, pack.precision)
     journal = Journal.resume(question.out / "journals" / name, asked)
     files = {each.file: folder / each.file for each in pack.files}
-    measurements = Session(target, agent, files, effort, question.threads, cores, journal, report).measure()
+    session = Session(target, agent, files, effort, question.threads, cores, journal, report, load_average=load)
+    measurements = session.measure()
     hop_ms = 1e3 * pack.front_end.seconds(STREAM_CHUNK_FRAMES)
     heavy = costliest({each.file: measurements[each.file].median_us for each in pack.layers}, files)
     duty = sustained = None
-    if pack.mode == "stream" and not question.quick:
-        report("one decision each hop", 0, 1)
-        duty = duty_cycle_ratio(target, agent, heavy, hop_ms, question.threads, cores)
-    if question.sustained:
-        report("working on and on", 0, 1)
-        sustained = sustained_ratio(target, agent, heavy, question.sustained, question.threads, cores)
+    with journal.resumable():
+        if pack.mode == "stream" and not question.quick:
+            report("one decision each hop", 0, 1)
+            duty = tried_again(lambda: duty_cycle_ratio(target, agent, heavy, hop_ms, question.threads, cores))
+        if minutes := question.sustained:
+            report("working on and on", 0, 1)
+            sustained = tried_again(lambda: sustained_ratio(target, agent, heavy, minutes, question.threads, cores))
     found = Found(measurements, journal.base_bytes(), duty, sustained, journal.peaks)
     grid = choose_grid(pack.space.all_layers(pack.front_end, pack.label_count, pack.mode))
     table = make_table(device.name, pack, grid, found, effort.note)
     doubts = tuple(remarks(journal, measurements))
     if effort.peaks and table.key.network_bytes is None:
-        doubts += ("memory is counted from shapes: the agent did not tell the peak of every file.",)
+        said = f" It said: {session.untold}" if session.untold else ""
+        doubts += (f"memory is counted from shapes: the agent did not tell the peak of every file.{said}",)
     return _kept(question, table, pack.front_end, doubts)
+
+
+def _spare_full_tables(question: Question, device: DeviceProfile) -> None:
+    """A quick profile does not take the place of a full one."""
+    made = open_pack(question.pack) if question.pack else Run.open(question.run).manifest
+    label_count = made.label_count if isinstance(made, LayerPack) else len(made.labels)
+    for mode, runtime, precision in _asked(question):
+        for path in (question.out / "tables").glob(f"{device.name}-{runtime}-{precision}-{mode}-*.jsonl"):
+            table = CostTable.load(path)
+            is_same = not differences(table.key, made.space, made.front_end, label_count)
+            is_full = "modelled" not in table.kinds and not any(QUICK.note in row.note for row in table.rows.values())
+            if is_same and is_full and table.key.threads == question.threads:
+                raise UserError(f"{path} holds a full profile: leave --quick out, or name another --out.")
 
 
 def _kept(question: Question, table: CostTable, front_end: FrontEndSpec, doubts: tuple[str, ...]) -> Profiled:
@@ -197,11 +218,13 @@ def _kept(question: Question, table: CostTable, front_end: FrontEndSpec, doubts:
     return Profiled(table, path, front_end, doubts, tuple(draw_table(table, front_end, path.with_suffix(""))))
 
 
-def _device(question: Question, target: Target | None) -> DeviceProfile:
+def _device(question: Question) -> DeviceProfile:
     if question.device:
         return load_profile(question.device, question.devices)
-    if target:
+    if question.target == "local":
         return load_profile(HOST, question.devices)
+    if question.target:
+        raise UserError(f"which device is {question.target}? Name its profile: --device rpi4, or one of your own.")
     raise UserError("which device? Name one: --device rpi4. Or measure this machine: --target local.")
 
 

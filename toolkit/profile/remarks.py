@@ -5,6 +5,7 @@ Proved by tests/profile/test_remarks.py.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,9 +15,10 @@ from toolkit.targets import Visit
 
 STEADY_GOVERNORS = ("performance", "userspace")
 BUSY_LOAD = 0.5
-"""Load average at the start, for each thread that is measured, above which other programs had the cores."""
+"""Load average before the tool worked, for each thread that is measured, above which other programs had the cores."""
 CLOCK_SPREAD = 0.05
 DRIFT = 0.1
+_SET_GOVERNOR = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 _NOW, _SINCE_BOOT = 0xF, 0xF0000
 """Source: Raspberry Pi documentation, vcgencmd get_throttled."""
 
@@ -49,7 +51,8 @@ def _scatter(measurements: Mapping[str, Measurement], each: str, again: str) -> 
 
 def _throttling(visits: Sequence[Visit], again: str) -> Iterator[str]:
     flags = [int(text, 16) for visit in visits for text in (visit.before.throttled, visit.after.throttled) if text]
-    if any(flag & _NOW for flag in flags):
+    since = any(later & ~earlier & _SINCE_BOOT for earlier, later in itertools.pairwise(flags))
+    if since or any(flag & _NOW for flag in flags):
         yield (
             f"the board throttled itself ({max(flags):#x}; `vcgencmd get_throttled`): give it a fan or a stronger "
             f"power supply, let it cool, then {again}."
@@ -59,13 +62,14 @@ def _throttling(visits: Sequence[Visit], again: str) -> Iterator[str]:
 
 
 def _clock(journal: Journal, again: str) -> Iterator[str]:
-    environment = journal.starts[-1].environment
+    governors = sorted({start.environment.governor for start in journal.starts if start.environment.governor})
     clocks = [clock for visit in journal.visits for clock in (visit.before.clock_mhz, visit.after.clock_mhz) if clock]
-    if environment.governor and environment.governor not in STEADY_GOVERNORS:
-        yield (
-            f"the governor is {environment.governor}, which moves the clock with the load. On the device: "
-            "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
-        )
+    is_android = "android" in journal.environment().system.lower()
+    remedy = "That takes root to change." if is_android else f"On the device: {_SET_GOVERNOR}"
+    if len(governors) > 1:
+        yield f"the governor was {' and '.join(governors)} in turn, so that timings are not alike. {remedy}"
+    elif governors and governors[0] not in STEADY_GOVERNORS:
+        yield f"the governor is {governors[0]}, which moves the clock with the load. {remedy}"
     if clocks and max(clocks) > (1 + CLOCK_SPREAD) * min(clocks):
         yield f"the clock moved between {min(clocks):.0f} and {max(clocks):.0f} MHz: fix it, then {again}."
 
@@ -87,9 +91,9 @@ def _drift(journal: Journal) -> Iterator[str]:
 
 
 def _load(journal: Journal, again: str) -> Iterator[str]:
-    start = journal.starts[0].environment
-    if start.load_average is not None and start.load_average > BUSY_LOAD * start.threads:
+    loads = [start.environment.load_average or 0.0 for start in journal.starts]
+    if max(loads) > BUSY_LOAD * journal.environment().threads:
         yield (
-            f"the load average was {start.load_average:.1f} at the start: other programs had the cores. End them "
-            f"(`top` shows them), then {again}."
+            f"the load average was {max(loads):.1f} before anything was measured: other programs, or a measurement "
+            f"just before, had the cores. End them (`top` shows them), then {again}."
         )

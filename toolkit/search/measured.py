@@ -17,7 +17,7 @@ import toolkit
 from toolkit.costs.predict import BYTES_PER_MB
 from toolkit.native.choose import check_agent, choose_agent
 from toolkit.profile.journal import Journal
-from toolkit.profile.measure import FULL, Session
+from toolkit.profile.measure import FULL, Session, load_average
 from toolkit.profile.profile import check_machine
 from toolkit.profile.remarks import remarks
 from toolkit.search.how import How
@@ -47,6 +47,8 @@ class Bench:
     agent: Agent
     threads: int
     cores: tuple[int, ...]
+    load_average: float | None
+    """Before the tool worked there."""
 
     @property
     def asked(self) -> str:
@@ -76,8 +78,9 @@ def open_bench(how: How, device: DeviceProfile, table: CostTable, report: Report
     check_agent(table.key.runtime, how.agent)
     machine = target.machine()
     check_machine(device, machine)
+    load = load_average(target)
     agent = choose_agent(table.key.runtime, machine, how.agent, lambda what: report(what, 0, 1), how.benchmark_model)
-    return Bench(target, agent, table.key.threads, cores_of(table))
+    return Bench(target, agent, table.key.threads, cores_of(table), load)
 
 
 def cores_of(table: CostTable) -> tuple[int, ...]:
@@ -102,7 +105,17 @@ def take(bench: Bench, files: Mapping[str, Path], journal: Path, what: str, resu
         MismatchError: the interrupted measurement was of something else.
     """
     kept = (Journal.resume if resume else Journal.new)(journal, f"{what} over {bench.asked}")
-    session = Session(bench.target, bench.agent, files, FULL, bench.threads, bench.cores, kept, report)
+    session = Session(
+        bench.target,
+        bench.agent,
+        files,
+        FULL,
+        bench.threads,
+        bench.cores,
+        kept,
+        report,
+        load_average=bench.load_average,
+    )
     return Taken(session.measure(), kept.peaks, kept.base_bytes(), kept)
 
 
