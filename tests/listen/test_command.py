@@ -107,6 +107,25 @@ def test_the_microphone_is_heard_until_it_stops(bundle: Path, monkeypatch: pytes
     assert [line.split()[-1] for line in result.stdout.splitlines() if " - " in line] == ["Quiet", "Loud", "Quiet"]
 
 
+def test_a_microphone_that_goes_away_keeps_what_it_heard(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The events and the cost are printed as ever; then one line says what happened, and the exit code is 4."""
+    signal = np.zeros(3 * RATE_HZ, np.float32)
+    signal[RATE_HZ:] = 0.9
+    Card((RATE_HZ,), signal, late=(3,), goes=True).install(monkeypatch)
+    result = run_verb("--bundle", bundle, "--mic", "--json")
+    assert result.exit_code == 4, result.output
+    document = json.loads(result.stdout)
+    assert [event["label"] for event in document["events"]] == ["Quiet", "Loud"]
+    assert document["overflows"] == 1
+    assert result.stderr.splitlines()[-1].startswith("error: the microphone stopped")
+
+
+def test_sound_that_the_card_lost_is_told(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sound library tells how often, not how much."""
+    Card((RATE_HZ,), np.zeros(RATE_HZ, np.float32), late=(3, 5), goes=True).install(monkeypatch)
+    assert "sound was lost 2 times" in run_verb("--bundle", bundle, "--mic").stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -19,10 +19,15 @@ class PortAudioError(Exception):
 
 
 class Card:
-    """A sound card with one input that plays a given signal, block by block, when it is opened."""
+    """A sound card with one input that plays a given signal, block by block, when it is opened.
 
-    def __init__(self, rates: tuple[int, ...], signal: np.ndarray) -> None:
-        self.rates, self.signal = rates, signal
+    It loses samples before the blocks `late`, and is unplugged after the last one when it `goes`.
+    """
+
+    def __init__(
+        self, rates: tuple[int, ...], signal: np.ndarray, late: tuple[int, ...] = (), *, goes: bool = False
+    ) -> None:
+        self.rates, self.signal, self.late, self.goes = rates, signal, late, goes
         self.callback: Callable[..., None] | None = None
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,23 +51,34 @@ class Card:
         if samplerate not in self.rates:
             raise PortAudioError("Invalid sample rate")
 
-    def open(self, samplerate: int, channels: int, blocksize: int, callback: Callable[..., None], **_: object) -> Any:
+    def open(
+        self,
+        samplerate: int,
+        channels: int,
+        blocksize: int,
+        callback: Callable[..., None],
+        finished_callback: Callable[[], None],
+        **_: object,
+    ) -> Any:
         """Start to play."""
         self.check_input_settings(samplerate)
         assert channels == 1
-        self.blocksize, self.callback = blocksize, callback
+        self.blocksize, self.callback, self.finished = blocksize, callback, finished_callback
         return self
 
     def __enter__(self) -> None:
         assert self.callback
-        for start in range(0, len(self.signal), self.blocksize):
+        for number, start in enumerate(range(0, len(self.signal), self.blocksize)):
             block = self.signal[start : start + self.blocksize, None]
             buffer = block.copy()
-            self.callback(buffer, len(buffer), None, None)
+            self.callback(buffer, len(buffer), None, types.SimpleNamespace(input_overflow=number in self.late))
             buffer[:] = np.nan  # the library uses its buffer again
+        if self.goes:
+            self.finished()
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to close."""
+        """Closing it ends the stream too."""
+        self.finished()
 
 
 def record(microphone: Microphone) -> np.ndarray:
@@ -100,6 +116,30 @@ def test_what_comes_too_fast_is_dropped_and_counted(monkeypatch: pytest.MonkeyPa
     heard = record(microphone)
     assert len(heard) == pytest.approx(10 * 8_000, rel=0.02)
     assert len(heard) / 8_000 + microphone.dropped_s == pytest.approx(12)
+
+
+def test_a_card_that_goes_away_ends_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it gave is heard to its end, and the microphone says that nobody stopped it."""
+    Card((32_000,), SIGNAL, goes=True).install(monkeypatch)
+    microphone = Microphone(32_000)
+    np.testing.assert_array_equal(np.concatenate(list(microphone)), SIGNAL)
+    assert microphone.went_away
+
+
+def test_a_recording_that_is_stopped_did_not_go_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopping is no fault, although the stream ends then too."""
+    Card((32_000,), SIGNAL).install(monkeypatch)
+    microphone = Microphone(32_000)
+    record(microphone)
+    assert not microphone.went_away
+
+
+def test_what_the_card_lost_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gap that the sound library reports is one overflow."""
+    Card((32_000,), SIGNAL, late=(1, 2)).install(monkeypatch)
+    microphone = Microphone(32_000)
+    record(microphone)
+    assert microphone.overflows == 2
 
 
 def test_no_microphone_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

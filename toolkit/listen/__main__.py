@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import json_option, needs, print_json, verb
+from toolkit.specs.errors import StableDeviceError
 
 if TYPE_CHECKING:
     from toolkit.events.decoder import Event
     from toolkit.listen.ear import Ear
+    from toolkit.listen.microphone import Microphone
 
 
 def _share(text: str) -> float:
@@ -51,10 +53,16 @@ def main(bundle: Path, wav: Path | None, mic: bool, precision: Any, threshold: f
     if ear.uncalibrated and threshold is None:
         click.echo(f"not calibrated, default thresholds decide: {', '.join(ear.uncalibrated)}", err=True)
     if wav is not None:
-        events, dropped_s = _hear_file(ear, wav), 0.0
+        events, dropped_s, overflows, went_away = _hear_file(ear, wav), 0.0, 0, False
     else:
-        events, dropped_s = _hear_microphone(ear, as_json)
+        events, microphone = _hear_microphone(ear, as_json)
+        dropped_s, overflows, went_away = microphone.dropped_s, microphone.overflows, microphone.went_away
+    _print(ear, events, dropped_s, overflows, as_json, live=wav is None)
+    if went_away:
+        raise StableDeviceError("the microphone stopped: it was unplugged or failed. Plug it in and listen again.")
 
+
+def _print(ear: Ear, events: list[Event], dropped_s: float, overflows: int, as_json: bool, *, live: bool) -> None:
     cost = ear.cost()
     if as_json:
         manifest, rate = ear.manifest, ear.sample_rate_hz
@@ -64,6 +72,7 @@ def main(bundle: Path, wav: Path | None, mic: bool, precision: Any, threshold: f
             "file": ear.file.name,
             "heard_s": ear.heard_s,
             "dropped_s": dropped_s,
+            "overflows": overflows,
             "window_s": manifest.window_samples / rate,
             "hop_s": manifest.hop_samples / rate,
             "events": [vars(event) | {"calibrated": event.label not in ear.uncalibrated} for event in events],
@@ -71,9 +80,8 @@ def main(bundle: Path, wav: Path | None, mic: bool, precision: Any, threshold: f
         }
         print_json(result)
         return
-    if wav is not None:
-        for event in events:
-            click.echo(_line(event))
+    for event in () if live else events:  # a microphone's were printed as they ended
+        click.echo(_line(event))
     if not events:
         click.echo("no events: no score reached its label's threshold")
     click.echo(
@@ -83,6 +91,8 @@ def main(bundle: Path, wav: Path | None, mic: bool, precision: Any, threshold: f
     )
     if dropped_s:
         click.echo(f"{dropped_s:.1f} s of sound were dropped: this machine is too slow for the bundle", err=True)
+    if overflows:
+        click.echo(f"sound was lost {overflows} times: the card was not read in time, this machine is busy", err=True)
 
 
 def _hear_file(ear: Ear, path: Path) -> list[Event]:
@@ -94,8 +104,9 @@ def _hear_file(ear: Ear, path: Path) -> list[Event]:
     from toolkit.progress import Progress
 
     total = 0
-    with contextlib.suppress(soundfile.LibsndfileError, TypeError):  # stream_audio says what is wrong, and in one line
-        total = int(soundfile.info(path).duration)
+    if path.is_file():  # looking into a pipe would use it up
+        with contextlib.suppress(soundfile.LibsndfileError, TypeError):  # stream_audio says what is wrong, in one line
+            total = int(soundfile.info(path).duration)
     events: list[Event] = []
     with Progress() as progress:
         for moment in ear.hear(stream_audio(path, ear.sample_rate_hz, ear.manifest.hop_samples)):
@@ -104,7 +115,7 @@ def _hear_file(ear: Ear, path: Path) -> list[Event]:
     return sorted(events, key=lambda event: (event.start_s, event.label))
 
 
-def _hear_microphone(ear: Ear, quiet: bool) -> tuple[list[Event], float]:
+def _hear_microphone(ear: Ear, quiet: bool) -> tuple[list[Event], Microphone]:
     import signal
 
     from toolkit.listen.microphone import Microphone
@@ -122,7 +133,7 @@ def _hear_microphone(ear: Ear, quiet: bool) -> tuple[list[Event], float]:
                 click.echo(_line(event))
     finally:
         signal.signal(signal.SIGINT, before)
-    return events, microphone.dropped_s
+    return events, microphone
 
 
 def _line(event: Event) -> str:

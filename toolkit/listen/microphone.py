@@ -36,6 +36,9 @@ class Microphone:
         self._rate_hz = sample_rate_hz
         self._blocks: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
         self._dropped_frames = 0
+        self._stopped = False
+        self.overflows = 0
+        """How often the card lost sound because it was not read in time; it does not tell how much."""
         try:
             card = sounddevice.query_devices(kind="input")
         except (sounddevice.PortAudioError, ValueError):
@@ -53,7 +56,13 @@ class Microphone:
 
     def stop(self) -> None:
         """End the recording."""
+        self._stopped = True
         self._blocks.put(None)
+
+    @property
+    def went_away(self) -> bool:
+        """Of a recording that ended, whether nobody stopped it: the card was unplugged or failed."""
+        return not self._stopped
 
     def __iter__(self) -> Iterator[np.ndarray]:
         resampler = soxr.ResampleStream(self._card_hz, self._rate_hz, 1, dtype="float32", quality="HQ")
@@ -64,6 +73,7 @@ class Microphone:
                 dtype="float32",
                 blocksize=int(_BLOCK_SECONDS * self._card_hz),
                 callback=self._record,
+                finished_callback=lambda: self._blocks.put(None),
             )
         except self._library.PortAudioError as error:
             raise UserError(f"the microphone cannot be opened: {error}. Is another program using it?") from None
@@ -71,8 +81,9 @@ class Microphone:
             while (block := self._blocks.get()) is not None:
                 yield block if self._card_hz == self._rate_hz else resampler.resample_chunk(block)
 
-    def _record(self, samples: np.ndarray, frames: int, _time: Any, _status: Any) -> None:
+    def _record(self, samples: np.ndarray, frames: int, _time: Any, status: Any) -> None:
         """Called on the library's own thread with samples [frames, 1]."""
+        self.overflows += status.input_overflow
         if self._blocks.qsize() * _BLOCK_SECONDS >= _LONGEST_QUEUE_SECONDS:
             self._dropped_frames += frames
         else:
