@@ -33,6 +33,15 @@ while True:
     for letter in "abc":
         write_text(Path(sys.argv[1]), letter * 500_000)
 """
+MANY_TIMES = """
+import sys
+from pathlib import Path
+from toolkit.specs.files import new_folder
+for _ in range(100):
+    with new_folder(Path(sys.argv[1])) as temporary:
+        for number in range(5):
+            (temporary / str(number)).write_text(sys.argv[2])
+"""
 
 
 def names(folder: Path) -> set[str]:
@@ -120,6 +129,103 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, wait_seconds: float) ->
         time.sleep(wait_seconds)
         process.send_signal(signal.SIGKILL)
     assert path.read_text() in wholes
+
+
+BETWEEN = """
+import sys, time
+from pathlib import Path
+from toolkit.specs.files import new_folder
+moved = Path.replace
+def once(self, target):
+    moved(self, target)
+    print("between", flush=True)
+    time.sleep(60)
+Path.replace = once
+with new_folder(Path(sys.argv[1])) as temporary:
+    (temporary / "new").write_text("new")
+"""
+
+
+def kill(program: str, path: Path) -> None:
+    """Start a program that writes at `path`, and kill it with SIGKILL when it says how far it is."""
+    with subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+
+
+def test_kill_between_the_renames_loses_nothing(tmp_path: Path) -> None:
+    """Killed when the old folder was moved and the new one not yet: the next writer has the old one back, even if it
+    fails itself, and what was left is gone.
+    """
+    path = tmp_path / "bundle"
+    with new_folder(path) as temporary:
+        (temporary / "old").write_text("old")
+    kill(BETWEEN, path)
+    assert not path.exists()
+    with pytest.raises(KeyboardInterrupt), new_folder(path) as temporary:
+        break_off(temporary / "half", KeyboardInterrupt)
+    assert names(path) == {"old"}
+    assert names(tmp_path) == {"bundle"}
+
+
+def test_a_rename_that_fails_puts_the_old_folder_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the new folder cannot take the place, the old one does again."""
+    path = tmp_path / "bundle"
+    with new_folder(path) as temporary:
+        (temporary / "old").write_text("old")
+    moved, renames = Path.replace, []
+
+    def second_fails(self: Path, target: Path) -> Path:
+        renames.append(target)
+        if len(renames) == 2:
+            raise OSError("no space left")
+        return moved(self, target)
+
+    monkeypatch.setattr(Path, "replace", second_fails)
+    with pytest.raises(OSError, match="no space left"), new_folder(path) as temporary:
+        (temporary / "new").write_text("new")
+    assert names(path) == {"old"}
+    assert names(tmp_path) == {"bundle"}
+
+
+def test_the_next_writer_removes_what_killed_ones_left(tmp_path: Path) -> None:
+    """Half-written folders of the same name go; those of a writer that lives stay, and so do others' and one's own."""
+    path = tmp_path / "bundle"
+    halfway = HALFWAY.format(writer="new_folder")
+    for _ in range(2):
+        kill(halfway, path)
+    kill(halfway, tmp_path / "bundle.zip")
+    others = {name for name in names(tmp_path) if name.startswith(".bundle.zip.")}
+    (tmp_path / ".bundle.backup").mkdir()
+    assert len(names(tmp_path)) == 3, "the second removed what the first left"
+    command = [sys.executable, "-c", halfway, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout
+        assert writer.stdout.readline() == "halfway\n"
+        alive = names(tmp_path) - others - {".bundle.backup"}
+        assert len(alive) == 1
+        with new_folder(path):
+            pass
+        assert names(tmp_path) == {"bundle", ".bundle.backup", *others, *alive}
+        writer.send_signal(signal.SIGKILL)
+    with new_folder(path):
+        pass
+    assert names(tmp_path) == {"bundle", ".bundle.backup", *others}
+
+
+def test_several_writers_of_one_folder_leave_a_whole_one(tmp_path: Path) -> None:
+    """Processes that write the same folder over and over do not get in each other's way."""
+    path = tmp_path / "bundle"
+    command = [sys.executable, "-c", MANY_TIMES, str(path)]
+    writers = [subprocess.Popen([*command, letter], stderr=subprocess.PIPE, text=True) for letter in "abc"]
+    for writer in writers:
+        assert writer.communicate()[1] == ""
+        assert writer.returncode == 0
+    texts = {file.read_text() for file in path.iterdir()}
+    assert len(names(path)) == 5
+    assert len(texts) == 1
+    assert names(tmp_path) == {"bundle"}
 
 
 def test_places_that_cannot_be_written_are_one_clear_error(tmp_path: Path) -> None:

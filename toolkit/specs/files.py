@@ -5,18 +5,23 @@ Proved by tests/specs/test_files.py.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from toolkit.specs.errors import UserError
 
 UNFINISHED = ".part"
-"""How the name of a file ends that is being written."""
+"""How the name of a file or folder ends that is being written."""
+_RANDOM = "?" * 8
+"""What `tempfile` puts into names."""
+_NEW, _OLD = "new", "old"
 
 
 @contextmanager
@@ -45,36 +50,71 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; it takes the place of `path` when the block ends well.
+    """Yield a temporary folder; it takes the place of `path` when the block ends well.
+
+    What killed writers of `path` left is cleared away first. Where one was killed, or failed, between moving the old
+    folder away and the new one in, the old one is put back.
 
     Raises:
         UserError: the parent folder cannot be written, or `path` is a file.
     """
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file, a folder is to be written there. Name another place with --out.")
+    with ExitStack() as writing:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(path.parent):
+                for left in path.parent.glob(f".{escape(path.name)}.{_RANDOM}{UNFINISHED}"):
+                    with suppress(OSError), _locked(left, wait=False):  # no writer lives that holds it
+                        _clear(left, path)
+                work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent))
+                writing.enter_context(_locked(work))
+            (work / _NEW).mkdir()
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}. Name another place with --out.") from error
+        try:
+            yield work / _NEW
+            (work / _NEW).chmod(0o755)
+            with _locked(path.parent):
+                if path.exists():
+                    path.replace(work / _OLD)
+                (work / _NEW).replace(path)
+        finally:
+            with _locked(path.parent):
+                _clear(work, path)
+
+
+def _clear(work: Path, path: Path) -> None:
+    """Remove a writer's folder; the old one in it goes back where `path` is empty."""
+    if (work / _OLD).exists() and not path.exists():
+        (work / _OLD).replace(path)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a folder against other processes that do so; the system lets go of it when the process ends, however.
+
+    Raises:
+        OSError: another holds it and `wait` is false, or the folder cannot be read.
+    """
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}. Name another place with --out.") from error
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            path.replace(old / path.name)
-            temporary.replace(path)
-            shutil.rmtree(old)
+        if wait:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
         else:
-            temporary.replace(path)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the files in a folder whose writers were killed; nobody may be writing there."""
     for left in folder.glob(f".*{UNFINISHED}"):
-        left.unlink()
+        if left.is_file():
+            left.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
