@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import tempfile
 import tracemalloc
@@ -173,9 +174,11 @@ def test_no_sound_in_it(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
-    """A missing file, a folder and an empty file each say what they are."""
+    """A missing file, a folder, an empty file and a pipe each say what they are."""
     (tmp_path / "empty.mp3").touch()
-    for name, message in (("gone.wav", "does not exist"), ("", "is a folder"), ("empty.mp3", "is empty")):
+    os.mkfifo(tmp_path / "pipe.wav")
+    kinds = {"gone.wav": "does not exist", "": "is a folder", "empty.mp3": "is empty", "pipe.wav": "is a pipe"}
+    for name, message in kinds.items():
         with pytest.raises(UserError, match=message):
             read_audio(tmp_path / name, 16_000)
 
@@ -189,6 +192,29 @@ def test_wav_from_a_pipe(tmp_path: Path) -> None:
         content[place : place + 4] = struct.pack("<I", promise)
         (tmp_path / "a.wav").write_bytes(content)
         assert len(read_audio(tmp_path / "a.wav", 16_000)) == 8_000
+
+
+@pytest.mark.parametrize("riff_bytes", [0, 36, 40_036, 0xFFFF_FFFF])
+def test_wav_of_a_recorder_that_was_killed(tmp_path: Path, riff_bytes: int) -> None:
+    """A length of 0 before samples is a header that was never finished: the line says so and how to mend it."""
+    soundfile.write(tmp_path / "a.wav", noise(20_000), 16_000)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[4:8] = struct.pack("<I", riff_bytes)
+    content[40:44] = bytes(4)
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.wav was never finished: .* ffmpeg -i OLD NEW"):
+        read_audio(tmp_path / "a.wav", 16_000)
+
+
+def test_flac_without_a_length(tmp_path: Path) -> None:
+    """One written to a pipe does not say how long it is, and is not called damaged."""
+    soundfile.write(tmp_path / "a.flac", noise(20_000), 16_000)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.flac was never finished: .* ffmpeg -i OLD NEW"):
+        read_audio(tmp_path / "a.flac", 16_000)
 
 
 def test_absurd_rate(tmp_path: Path) -> None:

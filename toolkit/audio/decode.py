@@ -33,6 +33,10 @@ _MP3_SLACK_FRAMES = 4 * 1152
 _ENDS_EARLY = re.compile(r"lacks an end-of-stream bit|without an End-Of-Stream flag")
 _WAV_PROMISE = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _PIPE_BYTES = 0x7FFF_0000
+# A recorder that is killed leaves a WAV of 0 samples; a FLAC written to a pipe is of as many as can be.
+_FILE_BYTES = re.compile(r"^Length : (\d+)", re.MULTILINE)
+_HEADER_BYTES = 8_192
+_NO_LENGTH = 2**63 - 1
 
 
 def read_audio(path: Path, sample_rate_hz: int, span: Span | None = None) -> np.ndarray:
@@ -101,6 +105,8 @@ def _open(path: Path, span: Span | None, place: str) -> soundfile.SoundFile:
         raise UserError(f"{place} does not exist or cannot be read. Check the path.") from None
     if path.is_dir():
         raise UserError(f"{path} is a folder, expected an audio file ({', '.join(AUDIO_SUFFIXES)}).")
+    if not path.is_file():
+        raise UserError(f"{path} is a pipe or a device, expected an audio file. Write it to a file first.")
     if empty:
         raise UserError(f"{place} is empty (0 bytes). Copy or record it again.")
     try:
@@ -132,6 +138,9 @@ def _mapped(path: Path) -> mmap.mmap:
 
 def _mono_blocks(file: soundfile.SoundFile, place: str) -> Iterator[np.ndarray]:
     """Blocks of the mean over channels, float32 [frames], at the file's own rate."""
+    size = _FILE_BYTES.search(file.extra_info)
+    if file.frames == _NO_LENGTH or (file.frames == 0 and size and int(size[1]) > _HEADER_BYTES):
+        raise UserError(f"{place} was never finished: its header gives no length. Convert it: ffmpeg -i OLD NEW.wav")
     cut = f"{place} is truncated or damaged: "
     promise = _WAV_PROMISE.search(file.extra_info)
     if promise and int(promise[1]) < _PIPE_BYTES:
