@@ -131,10 +131,11 @@ def fake_bundle(
     window_samples: int = WINDOW,
     threshold: float = 0.5,
     uncalibrated: Sequence[str] = (),
+    labels: Sequence[str] = LABELS,
 ) -> Path:
     """Write a whole Bundle at 8 kHz with hops of 0.1 s and windows of 0.5 s, and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "labels.txt").write_text("\n".join(LABELS) + "\n")
+    (folder / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
     scores = TensorSpec(name="scores", shape=(1, 2))
     files = []
     for mode in modes:
@@ -162,7 +163,7 @@ def fake_bundle(
             )
     decisions = tuple(
         label_decision(label, threshold=threshold, off_threshold=0.8 * threshold, calibrated=label not in uncalibrated)
-        for label in LABELS
+        for label in labels
     )
     BundleManifest(
         name="fake",
@@ -170,7 +171,7 @@ def fake_bundle(
         run_name="fake",
         run_hash="0" * 16,
         pick=None,
-        labels=LABELS,
+        labels=tuple(labels),
         decisions=decisions,
         front_end=FRONT_END,
         front_end_fingerprint=FRONT_END.fingerprint,

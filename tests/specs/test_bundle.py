@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.fakes_bundle import LABELS, fake_bundle
 from toolkit.specs.bundle import open_bundle
@@ -83,6 +86,25 @@ def test_a_manifest_that_does_not_fit_is_refused(folder: Path, change: str) -> N
     with pytest.raises(UserError) as caught:
         open_bundle(folder)
     assert CHANGES[change][1] in str(caught.value)
+
+
+@settings(max_examples=50)
+@given(labels=st.lists(st.text(min_size=1), min_size=1, max_size=3))
+def test_labels_are_any_lines_of_text(labels: list[str]) -> None:
+    """A bundle opens with whatever labels are written with; what is blank or two lines is no label to begin with."""
+    with tempfile.TemporaryDirectory() as place:
+        if all(label.strip() and not set(label) & {"\n", "\r"} for label in labels):
+            assert open_bundle(fake_bundle(Path(place), labels=labels)).labels == tuple(labels)
+        else:
+            with pytest.raises(ValueError, match="a label must be a line of text"):
+                fake_bundle(Path(place), labels=labels)
+
+
+@pytest.mark.parametrize("separator", "\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+def test_only_a_line_feed_ends_a_label(tmp_path: Path, separator: str) -> None:
+    """As in the Android app; what else Python takes for the end of a line may stand in a label."""
+    labels = (f"Wi{separator}nd", "Rain")
+    assert open_bundle(fake_bundle(tmp_path, labels=labels)).labels == labels
 
 
 def test_labels_of_another_bundle_are_a_mismatch(folder: Path) -> None:

@@ -233,6 +233,16 @@ def test_a_broken_line_is_named(folder: Path) -> None:
         Run.open(folder)
 
 
+@pytest.mark.parametrize("label", ["Wi\nnd", "Wi\rnd", " "])
+def test_a_label_is_a_line_of_text(folder: Path, label: str) -> None:
+    """One that would be two lines of a bundle's labels, or none, is refused when the Run is opened."""
+    raw = json.loads((folder / "run.json").read_text())
+    raw["labels"][0] = raw["decisions"][0]["label"] = label
+    (folder / "run.json").write_text(json.dumps(raw))
+    with pytest.raises(UserError, match=r"labels\.0: .*a label must be a line of text"):
+        Run.open(folder)
+
+
 def test_a_run_of_another_schema_is_a_mismatch(folder: Path) -> None:
     """A Run that a later toolkit wrote is refused as such."""
     raw = json.loads((folder / "run.json").read_text())

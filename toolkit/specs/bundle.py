@@ -1,7 +1,7 @@
 """`BundleManifest`: what a bundle folder holds and how to use it; `listen` and the Android app read nothing else.
 
     manifest.json         this record
-    labels.txt            a label a line
+    labels.txt            a label a line, each ended by a line feed
     *.tflite, *.pte, *.onnx, *.mlpackage.zip        model files
     golden.safetensors    input and expected output of each file
     certificate.json      what `verify` measured (`Certificate`)
@@ -22,7 +22,7 @@ from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.layer import Mode
 from toolkit.specs.pick import Pick
 from toolkit.specs.record import Part, Record, read_text
-from toolkit.specs.run import LabelDecision, Run
+from toolkit.specs.run import Label, LabelDecision, Run
 from toolkit.specs.runtime import Precision, Runtime
 
 MANIFEST, LABELS, GOLDEN, CERTIFICATE = "manifest.json", "labels.txt", "golden.safetensors", "certificate.json"
@@ -59,7 +59,7 @@ class BundleManifest(Record):
     run_name: str
     run_hash: str
     pick: Pick | None
-    labels: tuple[str, ...] = Field(min_length=1)
+    labels: tuple[Label, ...] = Field(min_length=1)
     decisions: tuple[LabelDecision, ...]
     front_end: FrontEndSpec
     front_end_fingerprint: str
@@ -139,6 +139,6 @@ def open_bundle(folder: Path) -> BundleManifest:
             raise UserError(f"{path} is missing: the bundle is not whole. Export it again.")
         if (found := sha256(path)) != digest:
             raise UserError(f"{path} is damaged: sha256 {found[:12]}..., expected {digest[:12]}.... Export it again.")
-    if tuple(read_text(folder / LABELS).splitlines()) != manifest.labels:
+    if tuple(read_text(folder / LABELS).removesuffix("\n").split("\n")) != manifest.labels:
         raise MismatchError(f"{folder / LABELS} differs from the manifest's labels. Export the bundle again.")
     return manifest

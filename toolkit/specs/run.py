@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from toolkit.specs.errors import UserError
 from toolkit.specs.files import sha256, write_text
@@ -33,6 +33,19 @@ from toolkit.specs.record import Part, Record, read_text
 from toolkit.specs.shipped import DEFAULT_RUN
 from toolkit.specs.space import SearchSpace, Subnet
 
+
+def is_line(text: str) -> bool:
+    """True of what can be a label: a line of `labels.txt`, where lines end with a line feed and with nothing else."""
+    return bool(text.strip()) and "\n" not in text and "\r" not in text
+
+
+def _line(label: str) -> str:
+    if not is_line(label):
+        raise ValueError("a label must be a line of text")
+    return label
+
+
+Label = Annotated[str, AfterValidator(_line)]
 Range = tuple[float, float]
 WEIGHTS, NORMS, SUBNETS, MANIFEST = "weights.safetensors", "norms.safetensors", "subnets.jsonl", "run.json"
 CARD, CREDITS, IMPRINTS = "MODEL_CARD.md", "CREDITS.csv", "imprints.safetensors"
@@ -101,7 +114,7 @@ class RunManifest(Record):
     name: str
     space: SearchSpace
     front_end: FrontEndSpec
-    labels: tuple[str, ...] = Field(min_length=1)
+    labels: tuple[Label, ...] = Field(min_length=1)
     decisions: tuple[LabelDecision, ...]
     recipe: Recipe
     data_hash: str
