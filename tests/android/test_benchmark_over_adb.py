@@ -92,7 +92,7 @@ def test_a_device_that_is_no_android_is_told_apart() -> None:
 def test_profile_measures_through_the_app(android_phone: Phone, tmp_path: Path) -> None:
     """`profile --target adb://... --agent app` writes a measured table of the runtime that the app ships."""
     run = fake_run(tmp_path / "run", space=TINY)
-    options = ["--mode", "stream", "--precision", "int8", "--quick", "--run", str(run)]
+    options = ["--mode", "stream", "--precision", "int8", "--quick", "--device", "host", "--run", str(run)]
     options += ["--out", str(tmp_path / "out"), "--agent", "app", "--target", android_phone.target]
     done = CliRunner().invoke(profile_verb, options)
     assert done.exit_code == 0, done.output
