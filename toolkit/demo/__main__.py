@@ -15,7 +15,7 @@ from toolkit.cli import json_option, needs, print_json, verb
 @click.option(
     "--audio", type=click.Path(path_type=Path), help="A recording to listen to.  [default: a synthesized scene]"
 )
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo"), show_default=True)
 @json_option
 @needs("export", "the demo needs all extras: train, export, device")
 def main(audio: Path | None, out: Path, as_json: bool) -> None:
