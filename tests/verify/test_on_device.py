@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.targets.pi import emulated_pi
-from tests.verify.verbs import state_true_hashes
+from tests.verify.verbs import keep_runtimes, state_true_hashes
 from toolkit.specs.certificate import Certificate
 from toolkit.verify.__main__ import main
 
@@ -55,7 +55,9 @@ def test_a_file_that_scores_otherwise_there_is_at_fault(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--data", "somewhere"), "--data and --run are for this machine"),
+        (("--data", "somewhere"), "--data has no meaning with --target"),
+        (("--run", "somewhere", "--threads", "2"), "--run, --threads have no meaning with --target"),
+        (("--split", "test"), "--split has no meaning with --target"),
         (("--agent", "python", "--python", "venv/python"), "names no Python of a device"),
     ],
 )
@@ -100,13 +102,13 @@ def test_an_emulated_pi_scores_as_pytorch_did(
 
 
 def test_core_ml_is_not_played_on_a_device(every_bundle: Path, tmp_path: Path) -> None:
-    """Nor is ONNX: they read `not run`, and nothing counts as passed."""
+    """Nor is ONNX: they read `not run`, and nothing counts as passed: exit code 1."""
     bundle = Path(shutil.copytree(every_bundle, tmp_path / "mine"))
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    manifest["files"] = [file for file in manifest["files"] if file["runtime"] in ("coreml", "onnx")]
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    keep_runtimes(bundle, "coreml", "onnx")
     done = verify_on(bundle, "local", "--json")
-    assert done.exit_code == 0, done.output
-    assert {file["not_run"] for file in json.loads(done.stdout)["files"]} == {
+    assert done.exit_code == 1, done.output
+    said = json.loads(done.stdout)
+    assert said["passed"] is False
+    assert {file["not_run"] for file in said["files"]} == {
         f"no agent runs {runtime} files on a device" for runtime in ("coreml", "onnx")
     }

@@ -98,6 +98,24 @@ def test_what_cannot_be_verified_exits_2(
     assert not (bundle / "certificate.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--agent", "native"), "--agent has no meaning without --target"),
+        (("--agent", "python", "--python", "python3.11"), "--agent, --python have no meaning without --target"),
+        (("--split", "test"), "--split has no meaning without --data"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    bundle: Path, calibrated_run: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    """Nothing that is typed is passed over in silence."""
+    done = verify_verb(bundle, calibrated_run, *arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert not (bundle / "certificate.json").exists()
+
+
 def test_another_run_is_refused(bundle: Path, tiny_run: Path) -> None:
     """The same weights with other ranges are another Run, and both are named."""
     done = verify_verb(bundle, tiny_run)

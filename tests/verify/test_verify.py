@@ -27,7 +27,7 @@ from tests.tiny_bundle import (
     make_tiny_bundle,
     sounds,
 )
-from tests.verify.verbs import certified, state_true_hashes, verify_verb
+from tests.verify.verbs import certified, keep_runtimes, state_true_hashes, verify_verb
 from toolkit.export.export import load_subnet
 from toolkit.frontend import LogMel
 from toolkit.lower import tflite_file
@@ -178,6 +178,19 @@ def test_every_runtime_is_certified_or_said_to_lack_one(every_bundle: Path, cali
     assert "not run: needs macOS" in " ".join(done.stdout.split())
 
 
+def test_a_bundle_of_which_nothing_ran_has_not_passed(every_bundle: Path, calibrated_run: Path, tmp_path: Path) -> None:
+    """Core ML alone, away from a Mac: exit code 1, and both outputs say that nothing was compared."""
+    bundle = Path(shutil.copytree(every_bundle, tmp_path / "mine"))
+    keep_runtimes(bundle, "coreml")
+    plain, document = verify_verb(bundle, calibrated_run), verify_verb(bundle, calibrated_run, "--json")
+    assert (plain.exit_code, document.exit_code) == (1, 1), plain.output
+    assert "nothing was compared with PyTorch" in plain.stdout
+    assert json.loads(document.stdout)["passed"] is False
+    certificate, files = certified(bundle)
+    assert not certificate.passed
+    assert {file.verdict for file in files.values()} == {"not run: needs macOS"}
+
+
 def test_errors_are_those_of_the_golden_samples(
     bundle: Path, calibrated_run: Path, pytorch: Callable[[Floats], Floats]
 ) -> None:
@@ -280,6 +293,43 @@ def test_files_of_other_weights_miss_the_bars(
         assert re.fullmatch(rf"mAP falls by \d+\.\d\d points, the bar is {re.escape(points)}", falls)
         assert f"{name}: {differs}\n{name}: {falls}\n" in done.stdout
     assert files["stream.fp32.tflite"].faults == ()
+
+
+def test_a_quick_look_keeps_what_data_found(
+    bundle: Path, tiny_bundle: Path, calibrated_run: Path, reversed_bundle: Path, data: Data
+) -> None:
+    """Without `--data`, mAP and its bar stand for the files that are the same; a file that changed has none."""
+    for name in ("clip.fp32.tflite", "clip.int8.tflite"):
+        shutil.copy(reversed_bundle / name, bundle)
+    state_true_hashes(bundle)
+    verify_verb(bundle, calibrated_run, "--data", data.folder)
+    _, before = certified(bundle)
+    shutil.copy(tiny_bundle / "clip.fp32.tflite", bundle)
+    state_true_hashes(bundle)
+    done = verify_verb(bundle, calibrated_run)
+    assert done.exit_code == 1, done.output
+    certificate, after = certified(bundle)
+    assert "mAP is as an earlier verify computed it" in certificate.note
+    assert (after["clip.fp32.tflite"].labelled, after["clip.fp32.tflite"].verdict) == (None, "passed")
+    for name in ("stream.fp32.tflite", "stream.int8.tflite", "clip.int8.tflite"):
+        assert after[name].labelled
+        assert (after[name].labelled, after[name].listening) == (before[name].labelled, before[name].listening)
+        assert after[name].faults == before[name].faults
+    assert any("mAP falls by" in fault for fault in after["clip.int8.tflite"].faults)
+
+
+@pytest.mark.parametrize("changed", [{"machine": "another"}, {"run_hash": "0" * 16}, {"schema_version": 99}])
+def test_a_certificate_of_something_else_lends_nothing(
+    bundle: Path, calibrated_run: Path, data: Data, changed: dict[str, object]
+) -> None:
+    """mAP of another machine, Run or schema does not stand in this machine's certificate."""
+    verify_verb(bundle, calibrated_run, "--data", data.folder)
+    found = json.loads((bundle / "certificate.json").read_text())
+    (bundle / "certificate.json").write_text(json.dumps(found | changed))
+    assert verify_verb(bundle, calibrated_run).exit_code == 0
+    certificate, files = certified(bundle)
+    assert "mAP was not computed" in certificate.note
+    assert {file.labelled for file in files.values()} == {None}
 
 
 def test_the_same_files_pass_beside_their_own_run(reversed_bundle: Path, reversed_run: Path, tmp_path: Path) -> None:

@@ -35,3 +35,10 @@ def state_true_hashes(folder: Path) -> None:
         for file in manifest.files
     ]
     manifest.model_copy(update={"files": tuple(files)}).save(folder / "manifest.json")
+
+
+def keep_runtimes(folder: Path, *runtimes: str) -> None:
+    """Leave only their files in the manifest."""
+    manifest = BundleManifest.load(folder / "manifest.json")
+    files = tuple(file for file in manifest.files if file.runtime in runtimes)
+    manifest.model_copy(update={"files": files}).save(folder / "manifest.json")

@@ -13,6 +13,7 @@ from toolkit.specs.layer import Mode
 from toolkit.specs.record import Part, Record
 
 NOT_COMPUTED = "mAP was not computed: no labelled audio was given (--data DIR)."
+KEPT = "mAP is as an earlier verify computed it, for files that are the same since (--data DIR computes it anew)."
 
 
 class LabelledScore(Part):
@@ -98,8 +99,13 @@ class Certificate(Record):
 
     @property
     def passed(self) -> bool:
-        """True when no file missed a bar; files that were not run have neither passed nor missed."""
-        return not any(file.faults for file in self.files)
+        """True when a file ran and none missed a bar; files that were not run have neither passed nor missed."""
+        return not self.nothing_ran and not any(file.faults for file in self.files)
+
+    @property
+    def nothing_ran(self) -> bool:
+        """True when this machine ran no file, so that nothing was compared."""
+        return all(file.not_run for file in self.files)
 
     @property
     def window_points(self) -> float | None:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli import json_option, needs, print_json, verb
-from toolkit.specs.errors import UserError
 
 if TYPE_CHECKING:
     from toolkit.progress import Progress
     from toolkit.specs.certificate import Certificate
+
+
+_HERE = {"run_folder": "--run", "data": "--data", "split": "--split", "threads": "--threads"}
+_ON_A_TARGET = {"agent": "--agent", "python": "--python"}
 
 
 @verb
@@ -28,10 +31,12 @@ if TYPE_CHECKING:
 @needs("export", "verify needs torch and the runtime of each file")
 @click.pass_context
 def main(context: click.Context, /, bundle: Path, as_json: bool, **options: Any) -> None:
-    """Compare every file of a bundle with PyTorch; exit 1 when one misses a bar.
+    """Compare every file of a bundle with PyTorch; exit 1 when one misses a bar or none could be run.
 
     With --target the files run on a device, on the bundle's golden samples alone; the Run is not needed then.
     """
+    _refuse_idle_options(options)
+
     from rich.console import Console
 
     from toolkit.progress import Progress
@@ -49,6 +54,16 @@ def main(context: click.Context, /, bundle: Path, as_json: bool, **options: Any)
             click.echo(remark)
         click.echo(f"certificate: {bundle / name}")
     context.exit(0 if certificate.passed else 1)
+
+
+def _refuse_idle_options(options: dict[str, Any]) -> None:
+    """Raise where an option was given that would do nothing."""
+    rules = [(_HERE, "with --target")] if options["target"] else [(_ON_A_TARGET, "without --target")]
+    if not options["data"]:
+        rules.append(({"split": "--split"}, "without --data"))
+    for flags, where in rules:
+        if idle := [flag for name, flag in flags.items() if options[name]]:
+            raise click.UsageError(f"{', '.join(idle)} {'have' if idle[1:] else 'has'} no meaning {where}.")
 
 
 def _here(bundle: Path, options: dict[str, Any], progress: Progress) -> tuple[Certificate, str]:
@@ -69,8 +84,6 @@ def _there(bundle: Path, options: dict[str, Any], progress: Progress) -> tuple[C
     from toolkit.targets import open_target
     from toolkit.verify.on_device import certificate_name, verify_on
 
-    if options["data"] or options["run_folder"]:
-        raise UserError("--data and --run are for this machine; --target plays the bundle's own golden samples.")
     target = open_target(options["target"], options["python"])
     return verify_on(bundle, target, options["agent"], progress.count), certificate_name(target)
 

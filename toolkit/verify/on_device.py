@@ -60,7 +60,7 @@ def verify_on(folder: Path, target: Target, wanted: AgentName | None, say: Say) 
             )
             for file in manifest.files
         ),
-        note="Played on the device; mAP and memory are of --data on this machine.",
+        note="Played on the device; mAP and memory are of --data on this machine." if found else "",
     )
 
 

@@ -31,6 +31,8 @@ def tables(certificate: Certificate) -> Iterator[Table]:
 
 def remarks(certificate: Certificate) -> Iterator[str]:
     """Sentences under the tables: faults, what falls back from XNNPACK, what ran, what the errors were measured on."""
+    if certificate.nothing_ran:
+        yield "not passed: nothing was compared with PyTorch, since no file of the bundle ran"
     for file in certificate.files:
         yield from (f"{file.name}: {fault}" for fault in file.faults)
     outside: dict[str, list[str]] = defaultdict(list)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ from toolkit.export.modules import SAMPLES, SCORES, ClipModule
 from toolkit.frontend import LogMel
 from toolkit.listen.interpreter import Arrays
 from toolkit.listen.steps import ClipStep, Step, make_step
-from toolkit.specs.bundle import GOLDEN, BundleFile, BundleManifest, open_bundle
-from toolkit.specs.certificate import NOT_COMPUTED, Certificate, FileCertificate, LabelledScore
+from toolkit.specs.bundle import CERTIFICATE, GOLDEN, BundleFile, BundleManifest, open_bundle
+from toolkit.specs.certificate import KEPT, NOT_COMPUTED, Certificate, FileCertificate, LabelledScore
 from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.layer import Mode
 from toolkit.specs.run import Run
@@ -138,19 +139,32 @@ def verify(folder: Path, run: Run, dataset: Dataset | None, split: str | None, s
         MismatchError: bundle and Run do not belong together.
     """
     manifest = open_bundle(folder)
+    machine = f"{platform.machine()} {platform.system()}"
     reference = Reference(run, manifest)
     samples = to_float(read_golden(folder)["samples"])
-    labelled = None
-    if dataset:
-        labelled = Labelled(dataset, split, manifest, reference, say)
+    labelled = Labelled(dataset, split, manifest, reference, say) if dataset else None
+    earlier = {} if dataset else _scored_earlier(folder, manifest, machine)
+    files = tuple(
+        _certified(folder, manifest, file, reference, samples, labelled or earlier.get(file.sha256))
+        for file in manifest.files
+    )
     return Certificate(
         subnet=manifest.subnet,
         run_hash=manifest.run_hash,
-        machine=f"{platform.machine()} {platform.system()}",
+        machine=machine,
         audio=GOLDEN_AUDIO,
-        files=tuple(_certified(folder, manifest, file, reference, samples, labelled) for file in manifest.files),
-        note="" if dataset else NOT_COMPUTED,
+        files=files,
+        note="" if dataset else KEPT if any(file.labelled for file in files) else NOT_COMPUTED,
     )
+
+
+def _scored_earlier(folder: Path, manifest: BundleManifest, machine: str) -> dict[str, FileCertificate]:
+    """Files by sha256 that this machine scored on labelled audio, as the bundle's certificate says."""
+    with suppress(UserError):  # there is none, or one that cannot be read
+        earlier = Certificate.load(folder / CERTIFICATE)
+        if (earlier.subnet, earlier.run_hash, earlier.machine) == (manifest.subnet, manifest.run_hash, machine):
+            return {file.sha256: file for file in earlier.files if file.labelled}
+    return {}
 
 
 def _certified(
@@ -159,8 +173,9 @@ def _certified(
     file: BundleFile,
     reference: Reference,
     samples: np.ndarray,
-    labelled: Labelled | None,
+    labelled: Labelled | FileCertificate | None,
 ) -> FileCertificate:
+    """`labelled` is the data to score, or the same file as it was scored earlier."""
     blank = FileCertificate(name=file.name, mode=file.mode, sha256=file.sha256, size_bytes=file.size_bytes)
     if file.runtime == "coreml":
         blank = blank.model_copy(update={"faults": tuple(check_package(folder / file.name, file))})
@@ -173,7 +188,12 @@ def _certified(
     except CannotRunHereError as lacking:
         return blank.model_copy(update={"not_run": f"needs {lacking}"})
     error = np.abs(found - reference.scores(file.mode, samples))
-    score = labelled.score(file.name, file.mode, recipient.scores) if labelled else None
+    score, listening = None, None
+    if isinstance(labelled, Labelled):
+        score = labelled.score(file.name, file.mode, recipient.scores)
+        listening = labelled.listen(file.name, file.mode, recipient.decisions)
+    elif labelled:
+        score, listening = labelled.labelled, labelled.listening
     parts = delegation(folder / file.name, file)
     return blank.model_copy(
         update={
@@ -184,7 +204,7 @@ def _certified(
             "delegated_parts": parts.parts if parts else None,
             "fall_backs": parts.fall_backs if parts else {},
             "labelled": score,
-            "listening": labelled.listen(file.name, file.mode, recipient.decisions) if labelled else None,
+            "listening": listening,
             "faults": (*blank.faults, *_faults(file, float(error.max()), score)),
         }
     )
