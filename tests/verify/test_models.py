@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from toolkit.specs.bundle import BundleFile, BundleManifest
-from toolkit.specs.errors import UserError
+from toolkit.specs.errors import MismatchError, UserError
 from toolkit.verify.models import CannotRunHereError, open_model, unzip_package
 
 pytestmark = pytest.mark.xdist_group("every bundle")
@@ -85,6 +85,19 @@ def test_a_file_that_is_no_model_is_one_line(every_bundle: Path, tmp_path: Path,
     (tmp_path / name).write_bytes(b"no model at all" * 100)
     with pytest.raises(UserError, match=rf"{file.runtime} cannot run .*{name}: .* Export the bundle again"):
         open_model(tmp_path / name, file)
+
+
+@pytest.mark.parametrize("runtime", ["tflite", "executorch", "onnx"])
+def test_a_file_of_other_inputs_or_outputs_is_refused_on_opening(every_bundle: Path, runtime: str) -> None:
+    """A `frames` file that its manifest calls `stream`, and one with a label too many, by either name or order."""
+    files = {file.mode: file for file in runnable(every_bundle) if file.runtime == runtime and file.precision == "fp32"}
+    path = every_bundle / files["frames"].name
+    with pytest.raises(MismatchError, match=rf"{path.name} has inputs .*, its manifest says .*\. Export"):
+        open_model(path, files["stream"])
+    (scores,) = files["frames"].outputs
+    more = scores.model_copy(update={"shape": (1, scores.shape[1] + 1)})
+    with pytest.raises(MismatchError, match=rf"{path.name} has outputs .*, its manifest says .*\. Export"):
+        open_model(path, files["frames"].model_copy(update={"outputs": (more,)}))
 
 
 def test_a_zip_without_a_package_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.specs.bundle import BundleFile
+from toolkit.specs.bundle import BundleFile, TensorSpec
 from toolkit.specs.errors import MismatchError, UserError
 
 Arrays = dict[str, np.ndarray]
+Shapes = dict[str, tuple[int, ...]]
 _RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 _SIGNATURE = "serving_default"
 
@@ -50,8 +51,8 @@ class Classifier:
             except (ValueError, RuntimeError) as error:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 raise UserError(f"{self.runtime} cannot run {path}: {reason}. Export the bundle again.") from error
-        _check(path, "inputs", {spec.name: spec.shape for spec in file.inputs}, self._run.get_input_details())
-        _check(path, "outputs", {spec.name: spec.shape for spec in file.outputs}, self._run.get_output_details())
+        check_tensors(path, "inputs", file.inputs, _shapes(self._run.get_input_details()))
+        check_tensors(path, "outputs", file.outputs, _shapes(self._run.get_output_details()))
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """All outputs for all inputs, by the names that the manifest gives them."""
@@ -70,10 +71,20 @@ def _runtime() -> tuple[str, Any]:
     )
 
 
-def _check(path: Path, what: str, expected: Mapping[str, tuple[int, ...]], found: Mapping[str, Any]) -> None:
-    shapes = {name: tuple(int(size) for size in details["shape"]) for name, details in found.items()}
-    if shapes != dict(expected):
-        raise MismatchError(f"{path} has {what} {shapes}, its manifest says {dict(expected)}. Export the bundle again.")
+def _shapes(details: Mapping[str, Any]) -> Shapes:
+    return {name: tuple(int(size) for size in each["shape"]) for name, each in details.items()}
+
+
+def check_tensors(path: Path, what: str, specs: Sequence[TensorSpec], found: Shapes | list[tuple[int, ...]]) -> None:
+    """Compare what a runtime found in a file, by name or in order, with what the manifest says of it.
+
+    Raises:
+        MismatchError: they differ.
+    """
+    by_name = {spec.name: spec.shape for spec in specs}
+    expected = by_name if isinstance(found, dict) else list(by_name.values())
+    if found != expected:
+        raise MismatchError(f"{path} has {what} {found}, its manifest says {expected}. Export the bundle again.")
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from toolkit.listen.interpreter import Arrays, Classifier, without_talk
+from toolkit.listen.interpreter import Arrays, Classifier, check_tensors, without_talk
 from toolkit.lower.converting import silence
 from toolkit.specs.bundle import BundleFile
-from toolkit.specs.errors import UserError
+from toolkit.specs.errors import MismatchError, UserError
 from toolkit.specs.runtime import Runtime
 
 
@@ -41,6 +41,7 @@ def open_model(path: Path, file: BundleFile) -> Model:
 
     Raises:
         UserError: the runtime is not installed, or cannot run the file.
+        MismatchError: the file's inputs or outputs are not the manifest's.
         CannotRunHereError: the runtime is another system's.
     """
     if file.runtime == "tflite":
@@ -55,6 +56,8 @@ def open_model(path: Path, file: BundleFile) -> Model:
     try:
         with silence(), without_talk(b"[cpuinfo_utils.cpp"):
             return kinds[file.runtime](path, file)
+    except MismatchError:
+        raise
     except ImportError as error:
         raise UserError(
             f"running {path.name} needs {error.name}. Install it with: pip install 'aec-toolkit[export]'"
@@ -77,6 +80,11 @@ class ExecuTorchModel:
         self._outputs = [spec.name for spec in file.outputs]
         self._program = Runtime.get().load_program(path)
         self._method = self._program.load_method("forward")
+        meta = self._program.metadata("forward")
+        inputs = [tuple(meta.input_tensor_meta(number).sizes()) for number in range(meta.num_inputs())]
+        outputs = [tuple(meta.output_tensor_meta(number).sizes()) for number in range(meta.num_outputs())]
+        check_tensors(path, "inputs", file.inputs, inputs)
+        check_tensors(path, "outputs", file.outputs, outputs)
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """All outputs for all inputs, by the names that the manifest gives them."""
@@ -98,6 +106,9 @@ class OnnxModel:
         options.log_severity_level = 3
         self._outputs = [spec.name for spec in file.outputs]
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        check_tensors(path, "inputs", file.inputs, {each.name: tuple(each.shape) for each in inputs})
+        check_tensors(path, "outputs", file.outputs, {each.name: tuple(each.shape) for each in outputs})
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """All outputs for all inputs, by the names that the manifest gives them."""
