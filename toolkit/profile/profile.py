@@ -91,8 +91,8 @@ def profile(question: Question, report: Report) -> Iterator[Profiled]:
     if target is None:
         yield from _modelled(question, device)
         return
-    if not question.pack and question.runtime != "tflite":
-        check_agent(question.runtime, question.agent)
+    runtime = open_pack(question.pack).runtime if question.pack else question.runtime
+    check_agent(runtime, question.agent, question.benchmark_model, question.python)
     if question.quick:
         _spare_full_tables(question, device)
     machine = target.machine()

@@ -74,8 +74,8 @@ def open_bench(how: How, device: DeviceProfile, table: CostTable, report: Report
         MismatchError: it cannot be the device.
         DeviceError: it cannot be reached.
     """
+    check_agent(table.key.runtime, how.agent, how.benchmark_model, how.python)
     target = open_target(how.target, how.python)
-    check_agent(table.key.runtime, how.agent)
     machine = target.machine()
     check_machine(device, machine)
     load = load_average(target)

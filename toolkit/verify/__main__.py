@@ -81,9 +81,11 @@ def _here(bundle: Path, options: dict[str, Any], progress: Progress) -> tuple[Ce
 
 
 def _there(bundle: Path, options: dict[str, Any], progress: Progress) -> tuple[Certificate, str]:
+    from toolkit.native.choose import check_agent
     from toolkit.targets import open_target
     from toolkit.verify.on_device import certificate_name, verify_on
 
+    check_agent("tflite", options["agent"], python=options["python"])
     target = open_target(options["target"], options["python"])
     return verify_on(bundle, target, options["agent"], progress.count), certificate_name(target)
 
