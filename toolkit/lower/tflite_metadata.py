@@ -17,7 +17,6 @@ from types import ModuleType
 from typing import Any
 
 from toolkit.lower.converting import converting
-from toolkit.specs.run import is_line
 
 METADATA, LABEL_FILE = "TFLITE_METADATA", "labels.txt"
 _IDENTIFIER = b"M001"  # Source: mediapipe/tasks/metadata/metadata_schema.fbs, as the next line
@@ -50,7 +49,7 @@ def with_audio_metadata(
     waveform, scores = _ends(tree, model_schema.TensorType.FLOAT32)
     if len(labels) != scores.shape[1]:
         raise ValueError(f"{len(labels)} labels, but {scores.shape[1]} scores")
-    if unfit := [label for label in labels if not is_line(label)]:
+    if unfit := [label for label in labels if not label or {"\n", "\r"} & set(label)]:
         raise ValueError(f"labels must be lines of a file, found {unfit}")
     described = _described(schema, waveform, scores, name, description, sample_rate_hz)
     tree.buffers.append(model_schema.BufferT(data=described))

@@ -34,18 +34,14 @@ from toolkit.specs.shipped import DEFAULT_RUN
 from toolkit.specs.space import SearchSpace, Subnet
 
 
-def is_line(text: str) -> bool:
-    """True of what can be a label: a line of `labels.txt`, where lines end with a line feed and with nothing else."""
-    return bool(text.strip()) and "\n" not in text and "\r" not in text
-
-
 def _line(label: str) -> str:
-    if not is_line(label):
+    if not label.strip() or {"\n", "\r"} & set(label):
         raise ValueError("a label must be a line of text")
     return label
 
 
 Label = Annotated[str, AfterValidator(_line)]
+"""A line of a bundle's labels, where lines end with a line feed and with nothing else."""
 Range = tuple[float, float]
 WEIGHTS, NORMS, SUBNETS, MANIFEST = "weights.safetensors", "norms.safetensors", "subnets.jsonl", "run.json"
 CARD, CREDITS, IMPRINTS = "MODEL_CARD.md", "CREDITS.csv", "imprints.safetensors"
