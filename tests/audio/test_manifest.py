@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.audio.clip import SPLITS
+from toolkit.audio.clip import SPLITS, split_labels
 from toolkit.audio.manifest import read_manifest
 from toolkit.specs.errors import UserError
 
-LABEL = st.text("aZ é,'\"/-", min_size=1, max_size=8).map(str.strip).filter(bool)
+LABEL = st.text("aZ é,'\"/-", min_size=1, max_size=8).map(lambda text: " ".join(text.split())).filter(bool)
 
 
 def manifest(folder: Path, *lines: str) -> Path:
@@ -137,3 +137,8 @@ def test_what_is_no_csv(tmp_path: Path) -> None:
         read_manifest(tmp_path / "manifest.csv")
     with pytest.raises(UserError, match="does not exist"):
         read_manifest(tmp_path / "gone.csv")
+
+
+def test_a_label_is_one_line() -> None:
+    """Line breaks inside a quoted cell, of whatever kind, are spaces."""
+    assert split_labels("Wi\nnd; a\u2028b ;Wi nd") == ("Wi nd", "a b")

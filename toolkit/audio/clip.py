@@ -47,8 +47,8 @@ class Clip:
 
 
 def split_labels(text: str) -> tuple[str, ...]:
-    """Labels of `;`-separated text: trimmed, unique, sorted; empty text gives none."""
-    return tuple(sorted({label.strip() for label in text.split(";")} - {""}))
+    """Labels of `;`-separated text: unique, sorted, each run of white space one space; empty text gives none."""
+    return tuple(sorted({" ".join(label.split()) for label in text.split(";")} - {""}))
 
 
 def file_size(path: Path) -> int | None:

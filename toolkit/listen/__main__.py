@@ -34,7 +34,7 @@ def _share(text: str) -> float:
 @click.option(
     "--precision",
     type=click.Choice(["int8", "int8-dynamic", "fp16", "fp32"]),
-    help="Which file; the bundle's first otherwise.",
+    help="Which file; otherwise the pick's precision, else int8, else the bundle's first.",
 )
 @click.option("--threshold", type=_share, metavar="0..1", help="Replaces the bundle's own threshold of every label.")
 @json_option
