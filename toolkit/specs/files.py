@@ -58,7 +58,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the parent folder cannot be written, or `path` is a file.
     """
-    if path.exists() and not path.is_dir():
+    if path.is_file():  # one look: another writer may move a folder away between two
         raise UserError(f"{path} is a file, a folder is to be written there. Name another place with --out.")
     with ExitStack() as writing:
         try:
