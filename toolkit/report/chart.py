@@ -97,15 +97,15 @@ def _points(some: Sequence[Scored], device: Device, meta: dict[str, Any], marker
 def _hover(each: Scored, device: Device) -> str:
     """What stands beside a point, as plotly's few tags; every text is escaped."""
     cost = each.cost
-    kinds = {
-        name: f" ({found.kind})"
+    known: dict[str, str] = {
+        name: found.kind
         for name in ("latency_ms", "core_share", "memory_mb")
         if (found := getattr(cost, name)) is not None
     }
-    kinds["memory_mb"] = f"{kinds['memory_mb'].removesuffix(')')}, {left_out(device)})"
-    kinds |= {"file_mb": " (counted)", "params": " (counted)", "macs": " (counted)"}
+    known["memory_mb"] += f", {left_out(device)}"
+    known |= dict.fromkeys(("file_mb", "params", "macs"), "counted")
     star = ", the pick" if each is device.best else ""
     lines = [f"subnet {each.subnet}{star}", f"mAP {each.mean_average_precision:.3f} (validation)"]
-    lines += [f"{title} {figure(cost, name)}{kinds[name]}" for name, title in FIGURES.items() if name in kinds]
+    lines += [f"{title} {figure(cost, name)} ({known[name]})" for name, title in FIGURES.items() if name in known]
     lines.append(standing(each, device))
     return "<br>".join([f"<b>{html.escape(device.name)}</b>", *map(html.escape, lines)])

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli import json_option, needs, print_json, verb
+from toolkit.cli import json_option, needs, print_json, typed_options, verb
 
 if TYPE_CHECKING:
     from toolkit.progress import Progress
     from toolkit.specs.certificate import Certificate
 
 
-_HERE = {"run_folder": "--run", "data": "--data", "split": "--split", "threads": "--threads"}
-_ON_A_TARGET = {"agent": "--agent", "python": "--python"}
+_HERE = {"--run", "--data", "--split", "--threads"}
+_ON_A_TARGET = {"--agent", "--python"}
 
 
 @verb
@@ -35,7 +35,7 @@ def main(context: click.Context, /, bundle: Path, as_json: bool, **options: Any)
 
     With --target the files run on a device, on the bundle's golden samples alone; the Run is not needed then.
     """
-    _refuse_idle_options(options)
+    _refuse_idle(typed_options())
 
     from rich.console import Console
 
@@ -56,13 +56,13 @@ def main(context: click.Context, /, bundle: Path, as_json: bool, **options: Any)
     context.exit(0 if certificate.passed else 1)
 
 
-def _refuse_idle_options(options: dict[str, Any]) -> None:
-    """Raise where an option was given that would do nothing."""
-    rules = [(_HERE, "with --target")] if options["target"] else [(_ON_A_TARGET, "without --target")]
-    if not options["data"]:
-        rules.append(({"split": "--split"}, "without --data"))
-    for flags, where in rules:
-        if idle := [flag for name, flag in flags.items() if options[name]]:
+def _refuse_idle(typed: set[str]) -> None:
+    """Raise where people typed an option that would do nothing."""
+    rules = [(_HERE, "with --target")] if "--target" in typed else [(_ON_A_TARGET, "without --target")]
+    if "--data" not in typed:
+        rules.append(({"--split"}, "without --data"))
+    for options, where in rules:
+        if idle := sorted(typed & options):
             raise click.UsageError(f"{', '.join(idle)} {'have' if idle[1:] else 'has'} no meaning {where}.")
 
 
