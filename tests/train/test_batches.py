@@ -10,21 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.train.teaching import WHOLE
 from toolkit.specs.front_end import FrontEndSpec
 from toolkit.specs.recipe import Augmentation, Recipe
 from toolkit.train.batches import Batches, crop_power, mask
 from toolkit.train.examples import Example, Examples
 
-QUIET = Augmentation(
-    mix_probability=0,
-    background_probability=0,
-    silence_probability=0,
-    level_db=(0, 0),
-    band_limit_probability=0,
-    noise_floor_probability=0,
-    time_masks=0,
-    frequency_masks=0,
-)
+QUIET = WHOLE.model_copy(update={"time_masks": 0, "frequency_masks": 0})
 """Crops as they are."""
 FLOOR_DB = -100.0
 # 2^-4 dB is a step of float16 between 64 and 128 dB.
