@@ -1,79 +1,25 @@
-"""What is on the page, as its source says it: contents, escaping, no requests; and the verb as people type it."""
+"""What is on the page, as its source says it: contents, escaping, no requests."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
-import subprocess
-import sys
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from tests.costs.invented import invented_row, invented_table, save_table, write_profile
 from tests.report.conftest import HOSTILE, MEASURED, MODELLED, TIGHT
+from tests.report.reading import Page
 from tests.search.conftest import Place
-from toolkit.report.__main__ import main
 from toolkit.report.chart import MARKERS, chart_json
 from toolkit.report.findings import Asked, Findings, look_around
 from toolkit.report.page import layers, render
 from toolkit.search.search import Question, look
 from toolkit.specs.cost import CostTable
 from toolkit.specs.run import Run
-from toolkit.specs.shipped import DEVICES
-
-VOID = {"meta", "br", "input", "img", "link", "hr"}
-
-
-class Page(HTMLParser):
-    """A page's elements, its visible text, and the tables' cells; an element that is never closed is a fault."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: list[str] = []
-        self.rows: list[list[str]] = []
-        self._open: list[str] = []
-        self.text = self.style = ""
-        self.feed(text)
-        self.close()
-        assert not self._open
-        self.text = " ".join(self.text.split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note an element."""
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in {"td", "th"}:
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        """Elements close in the order they were opened."""
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        """Keep what people read apart from what runs."""
-        if self._open[-1:] == ["script"]:
-            self.scripts.append(data)
-        elif self._open[-1:] == ["style"]:
-            self.style += data
-        else:
-            self.text += data
-            if {"td", "th"} & set(self._open):
-                self.rows[-1][-1] += data
-
-    def row(self, *starts: str) -> list[str]:
-        """The first row whose cells begin with these texts."""
-        tidy = [[" ".join(cell.split()) for cell in row] for row in self.rows]
-        return next(row for row in tidy if row[: len(starts)] == list(starts))
 
 
 def asked_for(place: Place) -> Asked:
@@ -91,11 +37,6 @@ def findings(shown_place: Place) -> Findings:
 def page(findings: Findings) -> Page:
     """The page of the full place."""
     return Page(render(findings))
-
-
-def run_verb(*arguments: str) -> Result:
-    """Call the verb in this process."""
-    return CliRunner().invoke(main, list(arguments))
 
 
 def test_the_picks_are_those_of_search(findings: Findings, page: Page, shown_place: Place) -> None:
@@ -282,18 +223,6 @@ def test_a_bundle_that_was_never_verified_is_named(full_place: Place) -> None:
     assert "Without a certificate: fresh. This makes one:" in Page(render(look_around(asked_for(full_place)))).text
 
 
-def test_a_table_with_holes_is_left_out(place: Place) -> None:
-    """The other devices are shown, and the missing layers named; a device that was asked for is an error."""
-    table = invented_table(Run.open(place.run), device=MODELLED)
-    rows = list(table.rows.values())
-    save_table(CostTable(table.key, rows[1:]), place.devices / "tables")
-    result = run_verb(*place.arguments)
-    assert result.exit_code == 0, result.output
-    assert f"left out {MODELLED}: " in result.stderr
-    assert rows[0].layer.name in result.stderr
-    assert run_verb(*place.arguments, "--device", MODELLED).exit_code == 2
-
-
 def test_a_device_without_a_budget(place: Place) -> None:
     """Nothing is inside a budget that there is not; the sources of single bounds are told."""
     write_profile(place.devices, "bare", "")
@@ -352,93 +281,9 @@ def test_links_inside_the_page_lead_somewhere(page: Page) -> None:
     assert {each["href"] for tag, each in page.tags if tag == "a"} <= {f"#{name}" for name in ids}
 
 
-def test_the_default_run_on_all_shipped_devices(tmp_path: Path) -> None:
-    """All boards that have a table in one page below 8 MB; the others are named with the command that measures them."""
-    result = run_verb("--out", str(tmp_path / "out"), "--json")
-    assert result.exit_code == 0, result.output
-    document = json.loads(result.stdout)
-    boards = {path.name.split("-tflite")[0] for path in (DEVICES / "tables").glob("*-tflite-int8-stream-*.jsonl")}
-    assert set(document["devices"]) == boards
-    assert len(boards) >= 6
-    advised = "profile --device host --target local --mode stream --precision int8 --out"
-    assert advised in document["left_out"]["host"]
-    path = Path(document["page"])
-    assert path == tmp_path / "out" / "report.html"
-    assert path.stat().st_size == document["size_bytes"] < 8_000_000
-    assert list(path.parent.iterdir()) == [path], "nothing else is written"
-
-
-def test_the_verb_in_words(full_place: Place, tmp_path: Path) -> None:
-    """`--to` names the page; devices without a table are told on stderr."""
-    write_profile(full_place.devices, "bare")
-    result = run_verb(*full_place.arguments, "--to", str(tmp_path / "my page.html"))
-    assert result.exit_code == 0, result.output
-    assert result.stdout == f"{tmp_path / 'my page.html'}: 3 devices, 1 measurement, 2 certificates\n"
-    assert "left out bare: no tflite int8 stream table of bare" in result.stderr
-    text = Page((tmp_path / "my page.html").read_text()).text
-    command = f"python -m toolkit.report --run {full_place.run} --out {full_place.out} --devices {full_place.devices}"
-    assert f"{command} --to '{tmp_path / 'my page.html'}'" in text
-
-
-def test_devices_are_shown_as_asked(full_place: Place) -> None:
-    """Only those that are named, in that order."""
-    result = run_verb(*full_place.arguments, "--device", TIGHT, "--device", MEASURED, "--json")
-    assert list(json.loads(result.stdout)["devices"]) == [TIGHT, MEASURED]
-
-
 def test_a_clip_has_no_share_of_a_core(place: Place) -> None:
     """In clip mode the table and the hover have a dash or nothing there, and the page is whole."""
     save_table(invented_table(Run.open(place.run), "clip", device=MEASURED), place.devices / "tables")
     page = Page(render(look_around(replace(asked_for(place), mode="clip"))))
     assert page.row(MEASURED)[4] == "\N{EN DASH}"
     assert not any("share" in text for trace in traces(page) for text in trace.get("text", ()))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--device", "boart"), "Did you mean board?"),
-        (("--device", "host"), "python -m toolkit.profile --device host"),
-        (("--device", "board", "--device", "board"), "named twice"),
-        (("--precision", "fp32"), "no device has a table"),
-        (("--mode", "frames"), "not one of"),
-        (("--run", "nowhere"), "holds no Run"),
-    ],
-)
-def test_bad_input_exits_2(arguments: tuple[str, ...], words: str, full_place: Place) -> None:
-    """One message that says what to do, no page and no traceback."""
-    result = run_verb(*full_place.arguments, *arguments)
-    assert result.exit_code == 2, result.output
-    assert words in result.stderr
-    assert "Traceback" not in result.output
-    assert not (full_place.out / "report.html").exists()
-
-
-@pytest.mark.parametrize("name", ["measured/broken.json", "bundles/lab-8/certificate.json"])
-def test_a_broken_file_is_named(name: str, full_place: Place) -> None:
-    """A record that cannot be read is an error with its path, and an older page stays as it was."""
-    old = full_place.out / "report.html"
-    old.write_text("old")
-    (full_place.out / name).write_text('{"schema_version": 99}')
-    result = run_verb(*full_place.arguments)
-    assert result.exit_code == 2
-    assert str(full_place.out / name) in result.stderr
-    assert old.read_text() == "old"
-
-
-def test_a_place_that_cannot_be_written(full_place: Place) -> None:
-    """A page below a file is refused."""
-    result = run_verb(*full_place.arguments, "--to", str(full_place.run / "run.json" / "page.html"))
-    assert result.exit_code == 2
-    assert "run.json" in result.stderr
-
-
-def test_no_framework_is_loaded(full_place: Place) -> None:
-    """A report takes neither torch nor a converter."""
-    program = (
-        "import sys; sys.modules.update(dict.fromkeys(['torch', 'safetensors', 'scipy', 'sklearn'])); "
-        "from toolkit.report.__main__ import main; main()"
-    )
-    command = [sys.executable, "-c", program, *full_place.arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
